@@ -1,0 +1,1 @@
+"""The management server, and the xDS protocol engine that `ca` re-uses. No private key is ever here but its listener's."""
