@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class DescriptorSets(BuildHookInterface[Any]):
         gen = root / "src" / "xds" / "_gen"
         gen.mkdir(parents=True, exist_ok=True)
         subprocess.run([sys.executable, "-P", "-c", DUMP, str(gen / "envoy.binpb")], check=True, cwd="/")  # noqa: S603
+        (gen / "api-version.txt").write_text(f"xds-protos {metadata.version('xds-protos')}\n")
         protos = root / "protos"
         sources = sorted(str(path.relative_to(protos)) for path in protos.rglob("*.proto"))
         subprocess.run(  # noqa: S603
