@@ -1,0 +1,4 @@
+"""The xDS protocol as plain calls: views of records, and one `Session` per stream that decides what to send and when.
+
+What may not enter: await, clocks, randomness, logging, gRPC; and protobuf nowhere but in `wire`.
+"""
