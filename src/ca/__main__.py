@@ -1,0 +1,69 @@
+"""`python -m ca`: entries, the nodes' secrets and SDS, as a process. The CA keys are in another one, the signer."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from ca import logs
+from ca.errors import LegationError
+from ca.server.process import Bound, Settings, serve
+from ca.svid.hardening import keep_memory_private
+from ca.svid.lifecycle import add_common_arguments, announce, check_common_arguments, explain
+from xds.edge import guest
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m ca", description="Legation's secret server", allow_abbrev=False)
+    parser.add_argument("--data-dir", type=Path, required=True, help="kept for what outlives a restart; nothing yet")
+    parser.add_argument("--run-dir", type=Path, required=True, help="gets xds/current, the files of the xds process")
+    parser.add_argument("--entries", type=Path, required=True, help="directory of registration entries")
+    parser.add_argument("--signer-socket", type=Path, required=True, help="Unix socket of the signer")
+    parser.add_argument("--listen", required=True, help="host:port of SDS, mTLS")
+    parser.add_argument("--server-name", action="append", default=[], help="DNS name or IP address of our servers")
+    parser.add_argument("--http", help="host:port of health and metrics")
+    parser.add_argument("--admin-socket", type=Path, help="Unix socket of the admin API")
+    add_common_arguments(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the process; returns its exit code: 0, 1 failed, 2 usage or configuration."""
+    options = arguments().parse_args(argv)
+    problem = keep_memory_private()
+    logs.configure("ca", level=options.log_level, log_format=options.log_format)
+    if problem:
+        logs.event(logging.getLogger(__name__), logging.WARNING, problem)
+
+    def on_ready(bound: Bound) -> None:
+        announce(options.ready_fd, listen=bound.listen, http=bound.http, admin=bound.admin)
+
+    try:
+        check_common_arguments(options)
+        guest.run(partial(serve, settings_of(options), on_ready=on_ready))
+    except (LegationError, ExceptionGroup) as error:
+        return explain("ca", error)
+    return 0
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The command line as a value."""
+    return Settings(
+        trust_domain=options.trust_domain,
+        run_dir=options.run_dir,
+        entries=options.entries,
+        signer_socket=options.signer_socket,
+        listen=options.listen,
+        server_names=tuple(options.server_name),
+        http=options.http,
+        admin_socket=options.admin_socket,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
