@@ -1,0 +1,80 @@
+"""`legation bootstrap`: what an Envoy is started with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from legation import bootstrap as document
+from legation.cli.options import check_node_name, config_option, settings_from
+from legation.settings import Settings, check_address, split_address
+from xds.errors import ConfigError
+
+
+@click.command
+@config_option
+@click.option("--node", required=True, metavar="NAME", help="Name of the node, as it was enrolled.")
+@click.option(
+    "--node-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Certificate files on the machine where that Envoy runs. Default: <data_dir>/nodes/NAME.",
+)
+@click.option("--cluster", metavar="NAME", default="", help="Envoy's node.cluster; the node's name by default.")
+@click.option("--xds-address", metavar="HOST:PORT", help="Where that Envoy reaches xds. Default: xds.listen.")
+@click.option("--sds-address", metavar="HOST:PORT", help="Where that Envoy reaches ca. Default: sds.listen.")
+@click.option(
+    "--admin-port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    help="Envoy's admin interface on 127.0.0.1:N; none by default.",
+)
+@click.option(
+    "--agent-socket",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Take the secrets from an agent's Unix socket on that machine.",
+)
+def bootstrap(  # noqa: PLR0917 (click passes them by name)
+    config: Path | None,
+    node: str,
+    node_dir: Path | None,
+    cluster: str,
+    xds_address: str | None,
+    sds_address: str | None,
+    admin_port: int | None,
+    agent_socket: Path | None,
+) -> None:
+    """Print the bootstrap of a node's Envoy (JSON)."""
+    settings = settings_from(config)
+    check_node_name(settings, node)
+    facts = document.Facts(
+        node=node,
+        node_dir=(node_dir or settings.nodes_dir / node).absolute(),
+        trust_domain=settings.trust_domain,
+        cluster=cluster,
+        xds_address=reachable("xds", xds_address, settings),
+        sds_address=reachable("sds", sds_address, settings) if agent_socket is None else "",
+        admin_port=admin_port,
+        agent_socket=agent_socket,
+    )
+    click.echo(document.to_json(document.bootstrap(facts)), nl=False)
+
+
+def reachable(server: str, given: str | None, settings: Settings) -> str:
+    """The address that an Envoy connects to. Raises `ConfigError` where only the operator can know it."""
+    if given is not None:
+        try:
+            return check_address(given)
+        except ValueError as error:
+            raise ConfigError(f"--{server}-address: {error}") from None
+    listen = settings.xds_listen if server == "xds" else settings.sds_listen
+    host, port = split_address(listen)
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
+        name = settings.server_names[0] if settings.server_names else "<this machine>"
+        raise ConfigError(
+            f"{server}.listen is {listen}, which is every interface and no address to connect to. "
+            f"Say how that Envoy reaches this machine: --{server}-address {name}:{port}"
+        )
+    return listen

@@ -1,0 +1,94 @@
+"""The command lines of the processes that make up a control plane. Pure."""
+
+from __future__ import annotations
+
+from legation.process import READY_FD, Program, python
+from legation.settings import Settings
+
+CONNECTION_AGE_MAX_S = 3600
+"""Servers bound every connection to a quarter of the node certificate's life, at most an hour (design 10)."""
+
+
+def programs(settings: Settings) -> tuple[Program, ...]:
+    """Everything that `legation up` keeps running, in the order in which it is listed to people."""
+    return (signer(settings), ca(settings), xds(settings), renew(settings))
+
+
+def signer(settings: Settings) -> Program:
+    """The process with the CA keys."""
+    arguments = [
+        *("--data-dir", str(settings.data_dir)),
+        *("--socket", str(settings.signer_socket)),
+        *("--trust-domain", settings.trust_domain),
+        *("--leaf-ttl-s", str(settings.ca_leaf_ttl)),
+        *("--intermediate-ttl-s", str(settings.ca_intermediate_ttl)),
+        *("--root-ttl-s", str(settings.ca_root_ttl)),
+        *("--node-ttl-s", str(settings.ca_node_ttl)),
+        *("--backdate-s", str(settings.ca_backdate)),
+    ]
+    if settings.ca_kek is not None:
+        arguments += ["--kek", str(settings.ca_kek)]
+    return Program("signer", python("ca.signer", *arguments, *_common(settings)))
+
+
+def ca(settings: Settings) -> Program:
+    """The secret server."""
+    arguments = [
+        *("--data-dir", str(settings.data_dir)),
+        *("--run-dir", str(settings.run_dir)),
+        *("--entries", str(settings.entries)),
+        *("--signer-socket", str(settings.signer_socket)),
+        *("--listen", settings.sds_listen),
+        *("--trust-domain", settings.trust_domain),
+        *("--admin-socket", str(settings.ca_socket)),
+    ]
+    for name in settings.server_names:
+        arguments += ["--server-name", name]
+    if settings.http_ca is not None:
+        arguments += ["--http", settings.http_ca]
+    return Program("ca", python("ca", *arguments, *_common(settings)), reloads=True)
+
+
+def xds(settings: Settings) -> Program:
+    """The management server."""
+    arguments = [
+        *("--resources", str(settings.resources)),
+        *("--listen", settings.xds_listen),
+        *("--tls", str(settings.run_dir / "xds")),
+        *("--trust-domain", settings.trust_domain),
+        *("--admin-socket", str(settings.xds_socket)),
+        *("--connection-age-s", str(connection_age_s(settings.ca_node_ttl))),
+    ]
+    if settings.xds_plaintext is not None:
+        arguments += ["--plaintext", settings.xds_plaintext]
+    if settings.http_xds is not None:
+        arguments += ["--http", settings.http_xds]
+    return Program("xds", python("xds", *arguments, *_common(settings)), reloads=True)
+
+
+def renew(settings: Settings) -> Program:
+    """Keeps the certificate files of local nodes fresh."""
+    arguments = ["--renew", "--all", *_enroll_common(settings), "--ready-fd", READY_FD]
+    return Program("renew", python("ca.enroll", *arguments))
+
+
+def enroll(settings: Settings, node: str) -> Program:
+    """Writes a node's first certificate files, and ends."""
+    return Program("enroll", python("ca.enroll", "--node", node, *_enroll_common(settings)))
+
+
+def connection_age_s(node_ttl_s: int) -> int:
+    """After how long a server asks an Envoy to connect again, so that it shows its new certificate."""
+    return max(1, min(node_ttl_s // 4, CONNECTION_AGE_MAX_S))
+
+
+def _enroll_common(settings: Settings) -> tuple[str, ...]:
+    return (
+        *("--out", str(settings.nodes_dir)),
+        *("--signer-socket", str(settings.signer_socket)),
+        *("--trust-domain", settings.trust_domain),
+    )
+
+
+def _common(settings: Settings) -> tuple[str, ...]:
+    return ("--log-level", settings.log_level, "--log-format", settings.log_format, "--ready-fd", READY_FD)

@@ -1,0 +1,92 @@
+"""What `legation status` knows, put together. Pure: answers in, a plain document out (it is also `-o json`)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from legation.settings import Settings
+
+KEK_NOTE: Final = (
+    "The key store is encrypted with {kek}, which lies on the same disk: that protects copies of the key store only. "
+    "Set `ca.kek` to a file that is kept elsewhere."
+)
+
+Answer = dict[str, Any] | str
+"""A process's status, or why there is none."""
+
+
+def report(
+    settings: Settings, *, running: bool, supervisor: dict[str, Any] | None, xds: Answer, ca: Answer
+) -> dict[str, Any]:
+    """One document. `ok` is what the exit code says."""
+    processes = list((supervisor or {}).get("processes", [])) if running else []
+    problems = _problems(settings, processes, running=running, xds=xds, ca=ca)
+    return {
+        "ok": not problems,
+        "problems": problems,
+        "config": settings.source or None,
+        "data_dir": str(settings.data_dir),
+        "trust_domain": settings.trust_domain,
+        "supervisor": {"running": running, "pid": (supervisor or {}).get("pid") if running else None},
+        "processes": processes,
+        "xds": xds if isinstance(xds, dict) else {"error": xds},
+        "ca": ca if isinstance(ca, dict) else {"error": ca},
+        "notes": [] if settings.ca_kek is not None or not running else [KEK_NOTE.format(kek=settings.data_dir / "kek")],
+    }
+
+
+def _problems(
+    settings: Settings, processes: list[dict[str, Any]], *, running: bool, xds: Answer, ca: Answer
+) -> list[str]:
+    if not running:
+        return [f"nothing runs on {settings.data_dir}. Start it: legation up{config_option(settings)}"]
+    problems = [
+        f"{process['name']} is not ready ({process['state']}; last end: {process['last_exit'] or 'none'})"
+        for process in processes
+        if process.get("state") != "ready"
+    ]
+    problems += [f"{name}: {answer}" for name, answer in (("xds", xds), ("ca", ca)) if isinstance(answer, str)]
+    if isinstance(xds, dict):
+        problems += _xds_problems(xds)
+    if isinstance(ca, dict):
+        problems += _ca_problems(ca)
+    return problems
+
+
+def _xds_problems(xds: dict[str, Any]) -> list[str]:
+    error = (xds.get("source") or {}).get("error")
+    problems = [f"resources: {error} (the last good state stays live)"] if error else []
+    if not xds.get("ready", True) and not error:
+        problems.append(f"xds: {xds.get('reason') or 'not ready'}")
+    return problems
+
+
+def _ca_problems(ca: dict[str, Any]) -> list[str]:
+    entries, signer = ca.get("entries") or {}, ca.get("signer") or {}
+    problems = [f"entries: {entries['error']} (the last good entries stay in force)"] if entries.get("error") else []
+    if signer.get("error"):
+        problems.append(f"signer: {signer['error']} (certificates in force stay in force)")
+    if not ca.get("ready", True) and not entries.get("error"):
+        problems.append(f"ca: {ca.get('reason') or 'not ready'}")
+    problems += [
+        f"certificate {row['spiffe_id']} of {row['node']}: {row['error']}"
+        for row in ca.get("certificates", [])
+        if row.get("error")
+    ]
+    return problems
+
+
+def config_option(settings: Settings) -> str:
+    """` --config FILE` where the settings came from a file, to be pasted behind a command."""
+    return f" --config {settings.source}" if settings.source else ""
+
+
+def nodes(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each node that xds or ca knows, with what both know of it."""
+    known: dict[str, dict[str, Any]] = {}
+    for seen in document["xds"].get("nodes", []):
+        known.setdefault(seen["node"], {"node": seen["node"]}).update(xds=seen)
+    for certificate in document["ca"].get("certificates", []):
+        row = known.setdefault(certificate["node"], {"node": certificate["node"]})
+        row.setdefault("certificates", []).append(certificate)
+    return [known[name] for name in sorted(known)]
