@@ -19,7 +19,7 @@ import importlib, pathlib, sys
 from google.protobuf import descriptor_pb2
 import envoy
 
-out, roots = sys.argv[1], sorted(pathlib.Path(p) for p in envoy.__path__)
+out, site = sys.argv[1], pathlib.Path(next(iter(envoy.__path__))).parent
 files = {}
 
 def add(fd):
@@ -31,9 +31,10 @@ def add(fd):
     fd.CopyToProto(proto)
     files[fd.name] = proto
 
-for root in roots:
-    for path in sorted(root.rglob("*_pb2.py")):
-        name = ".".join(path.relative_to(root.parent).with_suffix("").parts)
+# Envoy takes types of udpa/ and xds/ inside an Any that no file of envoy/ imports (TypedStruct, CEL and IP matchers).
+for root in ("envoy", "udpa", "xds"):
+    for path in sorted((site / root).rglob("*_pb2.py")):
+        name = ".".join(path.relative_to(site).with_suffix("").parts)
         add(importlib.import_module(name).DESCRIPTOR)
 result = descriptor_pb2.FileDescriptorSet(file=[files[name] for name in files])
 pathlib.Path(out).write_bytes(result.SerializeToString(deterministic=True))
@@ -41,7 +42,7 @@ pathlib.Path(out).write_bytes(result.SerializeToString(deterministic=True))
 
 
 class DescriptorSets(BuildHookInterface[Any]):
-    """Writes ``envoy.binpb`` (the closure of ``envoy/``) and ``legation.binpb`` (our ``protos/``), deterministically."""
+    """Writes ``envoy.binpb`` (the closure of ``envoy/``, ``udpa/`` and ``xds/``) and ``legation.binpb`` (our ``protos/``), deterministically."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 (hatchling's signature)
         """Run before the files are collected."""

@@ -14,12 +14,14 @@ from legation.envoy import find_envoy
 from xds.config.decode import decoder
 from xds.config.yaml_text import YamlDocument
 
-SCALARS = """
+WORDS = """
 yes no Yes NO n N y Y on Off true True tRue false null ~ Null NULL nUll 5 -5 +5 0 -0 00 010 08
-0x10 0X10 -0x10 0xfg 2147483647 2147483648 -2147483648 -2147483649 99999999999999999999 1.5 1.0 1e3 .5 5. -1.5 1_000 1:30 2001-01-01 .inf .nan
-NaN Infinity text 5s '5' "yes" 'n' '' "" 0o17 0b1 !!str\\ 5
-""".replace("\\ ", "\0").split()
-METADATA = "\n".join(f"    k{i}: {scalar}".replace("\0", " ") for i, scalar in enumerate(SCALARS))
+0x10 0X10 -0x10 0xfg 2147483647 2147483648 -2147483648 -2147483649 99999999999999999999
+1.5 1.0 1e3 .5 5. -1.5 1_000 1:30 2001-01-01 .inf .nan NaN Infinity text 5s 0o17 0b1
+'5' "yes" 'n' '' ""
+"""
+SCALARS = [*WORDS.split(), "!!str 5"]
+METADATA = "\n".join(f"    k{i}: {scalar}" for i, scalar in enumerate(SCALARS))
 TEXT = f"""\
 !ignore anchors:
   base: &base {{x: n, y: 1}}
