@@ -43,6 +43,7 @@ lock: $(READY)  ## renew the locks (uv comes into an environment of its own)
 	$(VENV)/lock/bin/python -m pip install --quiet uv
 	$(VENV)/lock/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes requirements/pip.in -o requirements/pip.lock
 	$(VENV)/lock/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes requirements/build.in -o requirements/build.lock
+	$(VENV)/lock/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes pyproject.toml -o requirements/run.lock
 	$(VENV)/lock/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --extra demo --extra test --extra dev --extra bench pyproject.toml -o requirements/dev.lock
 
 clean:

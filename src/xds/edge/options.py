@@ -26,7 +26,7 @@ def server_options(
         ("grpc.http2.ping_timeout_ms", _ms(limits.KEEPALIVE_TIMEOUT_S)),
         ("grpc.http2.max_pings_without_data", 0),
         # …and these allow the pings of our bootstraps, which come every 5 s.
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
         ("grpc.keepalive_permit_without_calls", 1),
         # Otherwise a second server on the same port starts without an error and takes half of the connections.
         ("grpc.so_reuseport", 0),
