@@ -18,11 +18,11 @@ import trio
 from bench.core.pki import TRUST_DOMAIN
 from bench.servers.acknowledged import tell_acknowledged
 from bench.servers.commands import Config, obey, say
+from xds import logs
 from xds.api.descriptors import envoy_api
 from xds.config.files import ParsedFile
 from xds.config.resource import make_resource
 from xds.config.snapshot import Snapshot
-from xds.control import logs
 from xds.control.flow import Sink, SourceStatus
 from xds.control.handshake import Bound
 from xds.edge import guest

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ca import logs
 from ca.errors import LegationError
+from ca.hardening import harden
 from ca.server.process import Bound, Settings, serve
-from ca.svid.hardening import keep_memory_private
 from ca.svid.lifecycle import add_common_arguments, announce, check_common_arguments, explain
+from xds import logs
 from xds.edge import guest
 
 
@@ -35,10 +35,10 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the process; returns its exit code: 0, 1 failed, 2 usage or configuration."""
     options = arguments().parse_args(argv)
-    problem = keep_memory_private()
+    warnings = harden()
     logs.configure("ca", level=options.log_level, log_format=options.log_format)
-    if problem:
-        logs.event(logging.getLogger(__name__), logging.WARNING, problem)
+    for warning in warnings:
+        logs.event(logging.getLogger(__name__), logging.WARNING, warning)
 
     def on_ready(bound: Bound) -> None:
         announce(options.ready_fd, listen=bound.listen, http=bound.http, admin=bound.admin)

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import trio
 
-from ca import clock, logs
+from ca import clock
 from ca.enroll_files import NodeFiles, enrolled
 from ca.errors import ConfigError, LegationError
+from ca.hardening import harden
 from ca.svid.directory import make_private
-from ca.svid.hardening import keep_memory_private
 from ca.svid.holder import Holder
 from ca.svid.issuing import Issuer, Order
 from ca.svid.lifecycle import (
@@ -31,6 +31,7 @@ from ca.svid.lifecycle import (
 from ca.svid.rotator import Rotator
 from ca.svid.signer_client import SignerClient
 from ca.svid.trust import Trust
+from xds import logs
 from xds.names import InvalidSpiffeId
 
 SIGNER_PATIENCE_S: Final = 15.0
@@ -196,10 +197,10 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the process; returns its exit code: 0, 1 failed, 2 usage or configuration."""
     options = arguments().parse_args(argv)
-    problem = keep_memory_private()
+    warnings = harden()
     logs.configure("enroll", level=options.log_level, log_format=options.log_format)
-    if problem:
-        logs.event(log, logging.WARNING, problem)
+    for warning in warnings:
+        logs.event(log, logging.DEBUG, warning)  # the signer's and ca's lines say it to everybody who looks
     try:
         check_common_arguments(options)
         trio.run(program_of(options), strict_exception_groups=True)

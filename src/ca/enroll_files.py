@@ -1,4 +1,4 @@
-"""The files of one node: certificate, key and roots as one set, and the two SDS files with which Envoy reads them.
+"""The files of one node: certificate, key and roots as one set, and the SDS files with which Envoy reads them.
 
 `DIR/NAME/current` is renamed over; Envoy watches `DIR/NAME`, where that happens (facts 12).
 """
@@ -20,8 +20,9 @@ from ca.svid.schedule import Life
 from xds.names import SECRET, InvalidSpiffeId, SpiffeId
 
 CERTIFICATE: Final = "tls_certificate"
-VALIDATION: Final = "validation_context"
-"""Names of the two secrets, and of their files; bootstraps name them."""
+VALIDATION: Final = {"xds": "xds_validation", "ca": "ca_validation"}
+"""Names of the secrets, and of their files; bootstraps name them. One context a server, so that neither can pose as the
+other, and none can be used without its matcher."""
 
 _META: Final = "meta.json"
 _SET: Final = ("cert.pem", "key.pem", "ca.pem")
@@ -60,7 +61,7 @@ class NodeFiles:
         return True
 
     def write_sds(self) -> None:
-        """The two SDS files; after the set, so that Envoy never finds a name without a file. Raises `LocalError`."""
+        """The SDS files; after the set, so that Envoy never finds a name without a file. Raises `LocalError`."""
         for name, secret in sds_secrets(self.path, self.trust_domain).items():
             path, data = self.path / f"{name}.json", _resources(secret)
             if not path.is_file() or path.read_bytes() != data:
@@ -102,22 +103,22 @@ def enrolled(out: Path, trust_domain: str) -> dict[str, NodeFiles]:
 
 
 def sds_secrets(path: Path, trust_domain: str) -> dict[str, dict[str, Any]]:
-    """The two secrets. Peers are the control plane's own servers and nobody else of the trust domain (identity 110)."""
+    """The secrets. Peers are the control plane's own servers and nobody else of the trust domain (identity 110)."""
     current = path.absolute() / directory.CURRENT
     watched = {"watched_directory": {"path": str(path.absolute())}}
-    servers = [str(SpiffeId(trust_domain, f"/cp/{server}")) for server in ("xds", "ca")]
     certificate = {
         "certificate_chain": {"filename": str(current / "cert.pem")},
         "private_key": {"filename": str(current / "key.pem")},
     }
-    validation = {
-        "trusted_ca": {"filename": str(current / "ca.pem")},
-        "match_typed_subject_alt_names": [{"san_type": "URI", "matcher": {"exact": server}} for server in servers],
-    }
-    return {
-        CERTIFICATE: {"name": CERTIFICATE, "tls_certificate": certificate | watched},
-        VALIDATION: {"name": VALIDATION, "validation_context": validation | watched},
-    }
+    secrets: dict[str, dict[str, Any]] = {CERTIFICATE: {"name": CERTIFICATE, "tls_certificate": certificate | watched}}
+    for server, name in VALIDATION.items():
+        matcher = {"san_type": "URI", "matcher": {"exact": str(SpiffeId(trust_domain, f"/cp/{server}"))}}
+        validation = {
+            "trusted_ca": {"filename": str(current / "ca.pem")},
+            "match_typed_subject_alt_names": [matcher],
+        }
+        secrets[name] = {"name": name, "validation_context": validation | watched}
+    return secrets
 
 
 def _resources(secret: Mapping[str, Any]) -> bytes:

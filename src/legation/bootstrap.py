@@ -112,17 +112,12 @@ def _cluster(name: str, address: dict[str, Any], host: str) -> dict[str, Any]:
 
 
 def _tls(facts: Facts, server: str) -> dict[str, Any]:
-    """Mutual TLS from the node's files; only the control plane's own server of that name is spoken to."""
-    identity = str(SpiffeId(facts.trust_domain, f"/cp/{server}"))
-    matcher = {"san_type": "URI", "matcher": {"exact": identity}}
+    """Mutual TLS from the node's files; that of the validation context names the one server that is spoken to."""
     context = {
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
         "alpn_protocols": ["h2"],
         "tls_certificate_sds_secret_configs": [_from_file(facts, "tls_certificate")],
-        "combined_validation_context": {
-            "default_validation_context": {"match_typed_subject_alt_names": [matcher]},
-            "validation_context_sds_secret_config": _from_file(facts, "validation_context"),
-        },
+        "validation_context_sds_secret_config": _from_file(facts, f"{server}_validation"),
     }
     typed = {"@type": _TLS, "common_tls_context": context}
     return {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": typed}}

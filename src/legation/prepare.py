@@ -81,10 +81,13 @@ def _taken(settings: Settings) -> str:
 
 
 def is_running(settings: Settings) -> bool:
-    """True while a supervisor holds the lock. Asks the kernel; takes no lock itself, not even for a moment."""
+    """True while a supervisor holds the lock. Asks the kernel; takes no lock itself, not even for a moment.
+
+    Raises `PermissionError` where this user may not look.
+    """
     try:
         descriptor = os.open(settings.run_dir / LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+    except FileNotFoundError:
         return False
     try:
         answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _whole_file())

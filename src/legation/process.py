@@ -130,6 +130,7 @@ def spawn(program: Program, *, stderr: IO[bytes] | None = None, stdout: IO[bytes
             stdout=stdout,
             stderr=stderr,
             pass_fds=() if write_end is None else (write_end,),
+            env={"GRPC_VERBOSITY": "ERROR"} | os.environ,  # else gRPC writes its own lines between the log's
             process_group=0,  # Ctrl-C reaches the supervisor only, which then drains the others in order
             preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509 (one prctl; this process starts no threads)
         )

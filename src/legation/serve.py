@@ -11,12 +11,12 @@ from typing import Any
 
 import trio
 
-from legation.logs import event
 from legation.prepare import write_state
 from legation.programs import programs
 from legation.settings import Settings
 from legation.supervisor import Supervisor
 from xds.errors import LocalError
+from xds.logs import event
 
 _log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from typing import IO, Any, Final
 import trio
 
 from legation.backoff import BackOff
-from legation.logs import event
 from legation.process import Child, ProcessFailedError, Program, describe_exit, spawn
 from xds.errors import LocalError
+from xds.logs import event
 
 DRAIN_S: Final = 10.0
 """From the request to stop to the end of the last process; then they are killed."""

@@ -33,4 +33,4 @@ class ConfigError(LegationError):
 
 
 class LocalError(LegationError):
-    """This process or machine is at fault (a port in use, a full disk, our own mistake). Exit code 1."""
+    """Our process or machine is at fault (a port in use, a full disk, our own mistake). Exit code 1."""

@@ -37,7 +37,7 @@ _SEGMENT = re.compile(r"[a-zA-Z0-9._-]+", re.ASCII)
 _NODE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,126}", re.ASCII)
 
 
-class InvalidSpiffeId(ValueError):
+class InvalidSpiffeId(ValueError):  # noqa: N818 (it names what is wrong, as `ValueError` does)
     """The text is not a canonical SPIFFE ID. The message says why, and shows the text escaped and cut."""
 
 

@@ -19,7 +19,6 @@ from xds.control.fleet import Fleet
 from xds.control.flow import Source
 from xds.control.handshake import Bound
 from xds.control.lifecycle import follow_signals
-from xds.control.logs import event
 from xds.control.overview import Overview
 from xds.control.publisher import Publisher
 from xds.control.readiness import Readiness
@@ -32,6 +31,7 @@ from xds.edge.methods import XDS_METHODS
 from xds.edge.server import EdgeServer
 from xds.edge.stream import Stream
 from xds.errors import ConfigError
+from xds.logs import event
 
 GRACE_S: Final = limits.DRAIN_S - 2.0
 """For streams to end; the rest is for the process itself."""
@@ -102,6 +102,7 @@ def _made(settings: Settings, source: Source | None) -> Overview:
         trust_domain=settings.trust_domain,
         identifier=f"legation-xds {platform.node()}".strip(),
         on_rejected=fleet.rejected,
+        doubts=fleet.doubts,
     )
     return Overview(
         readiness=readiness,

@@ -1,4 +1,4 @@
-"""Reads who imports whom, from the source alone: what a module imports at its top level, through our own modules too."""
+"""Reads who imports whom, from the source alone, and follows it through our own modules."""
 
 from __future__ import annotations
 

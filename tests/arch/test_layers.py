@@ -21,10 +21,12 @@ class Rule:
 
 FRAMEWORKS = ("trio", "asyncio", "grpc", "google.protobuf", "envoy_data_plane", "uvloop", "starlette", "hypercorn")
 
+ROOMS = ("engine", "api", "config", "control", "edge", "server", "resources")
+
 RULES = [
     Rule(("xds",), ("ca", "cryptography"), "xds never sees a private key, so it cannot leak one"),
     Rule(
-        ("xds.names", "xds.errors", "xds.limits"),
+        ("xds.names", "xds.errors", "xds.limits", "xds.logs"),
         (*FRAMEWORKS, "xds.engine", "xds.api", "xds.config", "xds.control", "xds.edge"),
         "vocabulary must be free of frameworks",
     ),
@@ -34,13 +36,17 @@ RULES = [
         "the core must be testable with no loop and no clock",
         but=("xds.engine.wire",),
     ),
-    Rule(("xds.engine.wire",), ("trio", "asyncio", "grpc", "envoy_data_plane"), "one place knows the envelope, and only that"),
+    Rule(("xds.engine.wire",), ("trio", "asyncio", "grpc", "envoy_data_plane"), "it knows the envelope, and only that"),
     Rule(
         ("xds.engine",),
         ("xds.api", "xds.config", "xds.control", "xds.edge", "xds.server"),
         "arrows run downwards only",
     ),
-    Rule(("xds.api",), ("trio", "asyncio", "grpc", "xds.config", "xds.control", "xds.edge"), "translation is a pure function"),
+    Rule(
+        ("xds.api",),
+        ("trio", "asyncio", "grpc", "xds.config", "xds.control", "xds.edge"),
+        "translation is a pure function",
+    ),
     Rule(("xds.config",), ("trio", "asyncio", "grpc", "xds.control", "xds.edge"), "translation is a pure function"),
     Rule(("xds.control",), ("grpc", "asyncio"), "only the edge knows the transport", only_direct=True),
     Rule(
@@ -48,7 +54,7 @@ RULES = [
         ("xds.config", "xds.control", "xds.api", "xds.server"),
         "the transport carries bytes, it does not know what they mean",
     ),
-    Rule(("xds.server", "xds.control", "xds.__main__"), ("envoy_data_plane",), "people's typed classes never sit on a hot path"),
+    Rule(("xds.server", "xds.control", "xds.__main__"), ("envoy_data_plane",), "typed classes sit on no hot path"),
     Rule(
         ("ca.identity",),
         ("trio", "grpc", "asyncio", "ca.signer", "ca.svid", "ca.server", "ca.enroll"),
@@ -60,7 +66,7 @@ RULES = [
         "issuing is synchronous and auditable",
         but=("ca.signer.service", "ca.signer.__main__", "ca.signer"),
     ),
-    Rule(("ca.signer",), ("grpc", "asyncio", "ca.svid", "ca.server"), "no gRPC, and none of its threads, near the CA keys"),
+    Rule(("ca.signer",), ("grpc", "asyncio", "ca.svid", "ca.server"), "no gRPC or thread of its near the CA keys"),
     Rule(
         ("ca.svid", "ca.server", "ca.enroll", "ca.__main__", "ca.identity"),
         ("ca.signer",),
@@ -73,12 +79,10 @@ RULES = [
     ),
     Rule(("ca.svid",), ("ca.server",), "arrows run downwards only"),
     Rule(("ca.svid.schedule",), ("trio", "grpc", "cryptography.hazmat"), "timing never touches a key"),
-    Rule(
-        ("ca.server", "ca.enroll"), ("grpc", "asyncio"), "only SDS's edge knows the transport", only_direct=True
-    ),
+    Rule(("ca.server", "ca.enroll"), ("grpc", "asyncio"), "only SDS's edge knows the transport", only_direct=True),
     Rule(
         ("legation",),
-        ("ca", "xds.engine", "xds.api", "xds.config", "xds.control", "xds.edge", "xds.server", "xds.resources", "grpc", "cryptography"),
+        ("ca", *(f"xds.{room}" for room in ROOMS), "grpc", "cryptography"),
         "the umbrella starts processes and holds nothing",
     ),
 ]
@@ -110,4 +114,4 @@ def test_a_rule_speaks_of_rooms_that_exist(rule: Rule) -> None:
 
 def test_a_planted_import_would_be_found() -> None:
     ways = reached("xds.server")
-    assert any(within(name, "grpc") for name in ways), "the walk must follow indirect imports: xds.server reaches grpc by edge"
+    assert any(within(name, "grpc") for name in ways), "the walk must follow indirect imports, here by xds.edge"

@@ -45,9 +45,11 @@ def test_clocks_and_randomness_are_injected() -> None:
     for module, path in modules().items():
         if module in COMPOSITION_ROOTS or module.endswith("__main__"):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in CLOCKS:
-                found.append(f"{module}:{node.lineno}: {ast.unparse(node.func)}")
+        found += [
+            f"{module}:{node.lineno}: {ast.unparse(node.func)}"
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in CLOCKS
+        ]
     assert found == [], "virtual time needs every clock to be handed in"
 
 

@@ -45,10 +45,11 @@ def test_every_grpc_source_is_delta_retries_within_a_second_and_sends_the_node_o
 
 
 @pytest.mark.parametrize(("name", "server"), [("legation_xds", "xds"), ("legation_sds", "ca")])
-def test_each_server_is_known_by_its_own_identity_and_by_no_other(name, server):
-    validation = context(clusters(FACTS)[name])["combined_validation_context"]
-    matchers = validation["default_validation_context"]["match_typed_subject_alt_names"]
-    assert matchers == [{"san_type": "URI", "matcher": {"exact": f"spiffe://demo.legation/cp/{server}"}}]
+def test_each_server_is_validated_by_its_own_file_and_by_no_other(name, server):
+    """Whose identity that is stands in the file (tests/shell/ca/test_enroll.py)."""
+    validation = context(clusters(FACTS)[name])["validation_context_sds_secret_config"]
+    assert validation["name"] == f"{server}_validation"
+    assert validation["sds_config"]["path_config_source"]["path"] == f"/nodes/web/{server}_validation.json"
 
 
 @pytest.mark.parametrize("name", ["legation_xds", "legation_sds"])
@@ -96,8 +97,9 @@ def test_a_name_that_no_node_can_have_is_refused():
 @pytest.mark.parametrize("agent", [None, Path("/run/agent.sock")])
 def test_the_real_envoy_accepts_it(tmp_path, agent):
     secret = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
-    for name in ("tls_certificate", "validation_context"):
-        document = {"resources": [{"@type": secret, "name": name, name: {}}]}
+    for name in ("tls_certificate", "xds_validation", "ca_validation"):
+        kind = name if name == "tls_certificate" else "validation_context"
+        document = {"resources": [{"@type": secret, "name": name, kind: {}}]}
         (tmp_path / f"{name}.json").write_text(json.dumps(document))
     facts = replace(FACTS, node_dir=tmp_path, admin_port=0, agent_socket=agent)
     path = tmp_path / "bootstrap.json"

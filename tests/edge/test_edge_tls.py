@@ -32,9 +32,7 @@ def refused(pair: Pair | None) -> tuple[grpc.StatusCode, str, list]:
 
     async def client(address, host, server) -> None:
         async with Connection(address, AUTHORITY.ca_pem, pair) as connection:
-            stream = connection.sotw()
-            await stream.ask(names.CLUSTER)
-            found.append(await stream.status())
+            found.append(await connection.sotw().status())
 
     host = run_edge(client, credentials=credentials())
     return (*found[0], host.seen)

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from fakes.certs import Pair
 
@@ -60,7 +60,7 @@ class Process:
             self.child.send_signal(number)
         return self.child.wait(BOUND_S)
 
-    def __enter__(self) -> Process:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

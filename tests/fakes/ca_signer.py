@@ -1,4 +1,4 @@
-"""What stands for the signer's client: a real authority without its socket, which can be away, slow, or wrong. And clocks."""
+"""What stands for the signer's client: a real authority without its socket; it can be away, slow, or wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import trio
 import trio.testing
-from fakes.ca_authority import START, TRUST_DOMAIN, Signer
 
 from ca.identity.spiffe import SpiffeId
 from ca.signer import messages
@@ -17,6 +16,7 @@ from ca.svid.errors import SignerRefusedError, SignerUnavailableError
 from ca.svid.issuing import Issuer, Order
 from ca.svid.rotator import Rotator
 from ca.svid.trust import Trust
+from fakes.ca_authority import START, TRUST_DOMAIN, Signer
 from xds.engine import wire
 
 
@@ -49,7 +49,7 @@ class RealClocks(Clocks):
 
 
 class FakeClient:
-    """Answers like `SignerClient`. `away`: nobody is there; `delay_s`: it takes its time; `tamper` changes what it signs."""
+    """Answers like `SignerClient`. `away`: nobody is there; `tamper` changes what it has signed."""
 
     def __init__(self, authority: Signer, now: Callable[[], datetime]) -> None:
         self.authority = authority
@@ -121,6 +121,13 @@ class World:
 
 def workload(path: str = "/web", *, node: str = "web-1", ttl_s: int = 100, dns: tuple[str, ...] = ()) -> Order:
     return Order("leaf", SpiffeId(TRUST_DOMAIN, path), node, ttl_s, dns)
+
+
+async def until(condition: Callable[[], Any], *, every_s: float = 0.01) -> Any:
+    """The first true answer of a condition; whoever calls it sets the bound."""
+    while not (found := condition()):  # noqa: ASYNC110 (files and sockets set no event)
+        await trio.sleep(every_s)
+    return found
 
 
 def run(main: Callable[[], Awaitable[Any]]) -> Any:

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fakes.protocol import Delta, Detail, Response, Sotw, decode
-
 from xds.engine.events import Reply
 from xds.engine.record import Record
 from xds.engine.session import Session
 from xds.engine.types import policy_of
 from xds.engine.view import View
-from xds.names import LISTENER, ROUTE
+from xds.names import CLUSTER, LISTENER, ROUTE
 
 
 @dataclass
@@ -102,7 +101,7 @@ class Model:
         """Make this the subscription."""
         held = self.types[type_url]
         first = type_url not in self.opened
-        if first and not (wildcard or names) and policy_of(type_url).legacy_wildcard:
+        if not (wildcard or names) and (held.legacy if not first else policy_of(type_url).legacy_wildcard):
             return []  # there is no way to say "nothing" in words that do not mean "everything"
         legacy = legacy and first and wildcard and not names and policy_of(type_url).legacy_wildcard
         wanted = ({"*"} if wildcard and not legacy else set()) | names
@@ -143,9 +142,11 @@ class Model:
             held.resources = wanted
             held.rejected.clear()
         else:
+            for name, body in wanted.items():
+                if held.resources.get(name) != body:  # otherwise it may be the good one, sent over a rejected one
+                    rejected, _ = held.rejected.pop(name, (body, 0))
+                    held.told += rejected != body  # a cure; what was rejected beside it may be tried again
             held.resources.update(wanted)
-            for name in wanted:
-                held.rejected.pop(name, None)
         held.versions.update((name, response.versions[name]) for name in wanted if name in response.versions)
         for name in response.removed:
             held.resources.pop(name, None)
@@ -153,11 +154,14 @@ class Model:
         held.type_version = response.version
 
     def nack(self, type_url: str) -> list[Reply]:
-        """Refuse the oldest response in full."""
+        """Refuse the oldest response, but for its removals, as Envoy does (facts 20)."""
         held = self.types[type_url]
         response = held.waiting.pop(0)
         for name, body in response.resources.items():
             held.rejected[name] = (body, held.read_at[response.nonce])
+        for name in response.removed:
+            held.resources.pop(name, None)
+            held.versions.pop(name, None)
         held.last_nonce = response.nonce
         return self.send(self.request(type_url, response.nonce, Detail()))
 
@@ -203,7 +207,7 @@ class Model:
     def check_converged(self) -> None:
         """After `settle`: the client holds the view, but for what it rejected and what it was not told to drop."""
         statuses = {status.type_url: status for status in self.session.status()}
-        blocked = any(statuses[each].rejection for each in (LISTENER, ROUTE) if each in statuses)
+        blocked = any(statuses[each].rejection for each in (CLUSTER, LISTENER, ROUTE) if each in statuses)
         for type_url in sorted(self.opened):
             held = self.types[type_url]
             records: dict[str, Record] = dict(self.view.records(type_url))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fakes.envoy_messages import new
-
 from xds.engine import wire
 from xds.engine.session import Session
 from xds.engine.view import View
@@ -15,7 +14,9 @@ from xds.names import SECRET
 class SecretClient:
     """Subscribes by name, and acknowledges or rejects what comes."""
 
-    def __init__(self, view: View, *names: str, delta: bool = True, held: dict[str, str] | None = None, doubts: Any = ()) -> None:
+    def __init__(
+        self, view: View, *names: str, delta: bool = True, held: dict[str, str] | None = None, doubts: Any = ()
+    ) -> None:
         self.delta = delta
         self.names = list(names)
         self.session = Session(view, delta=delta, allowed=frozenset({SECRET}), doubts=doubts)

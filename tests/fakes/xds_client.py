@@ -102,7 +102,10 @@ class _Stream:
         await self.send_bytes(message(self.request_type)(**fields).SerializeToString())
 
     async def send_bytes(self, data: bytes) -> None:
-        """Send a request as it is. If the stream has ended, `receive` and `status` tell."""
+        """Send a request as it is. If the stream has ended, `receive` and `status` tell.
+
+        Where the server refuses before it reads, do not send: a write that fails makes gRPC's client say INTERNAL.
+        """
         with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             await asyncio.wait_for(self.call.write(data), TIMEOUT_S)
 
@@ -117,7 +120,10 @@ class _Stream:
         return message(self.response_type).FromString(data)
 
     async def status(self) -> tuple[grpc.StatusCode, str]:
-        """How the stream ended."""
+        """How the stream ended. What came before is read, for gRPC tells the end after all messages only."""
+        with suppress(grpc.aio.AioRpcError):
+            while await asyncio.wait_for(self.call.read(), TIMEOUT_S) is not grpc.aio.EOF:
+                pass
         code = await asyncio.wait_for(self.call.code(), TIMEOUT_S)
         return code, await self.call.details()
 

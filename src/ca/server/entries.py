@@ -16,10 +16,10 @@ import trio
 import yaml
 
 from ca.identity.entries import Entry, check_unique, parse_entries
-from ca.logs import event
 from xds.edge.watch import changes
 from xds.errors import ConfigError
 from xds.limits import CONFIG_FILE_BYTES_MAX, DEBOUNCE_S
+from xds.logs import event
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 

@@ -12,13 +12,13 @@ from typing import Final
 import trio
 
 from ca.errors import LegationError, LocalError
-from ca.logs import event
 from ca.svid import directory
 from ca.svid.holder import Holder
 from ca.svid.issuing import Order
 from ca.svid.rotator import Rotator
 from ca.svid.trust import Trust
 from xds.edge.credentials import ServerCredentials
+from xds.logs import event
 
 ALWAYS: Final = ("127.0.0.1", "localhost")
 """Names that every server has besides the configured ones."""

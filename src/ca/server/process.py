@@ -12,7 +12,6 @@ from typing import Any, Final
 import trio
 
 from ca import clock
-from ca.logs import event
 from ca.server.entries import EntryBook
 from ca.server.fleet import Fleet
 from ca.server.http import admin_app, health_app
@@ -28,9 +27,10 @@ from ca.svid.sds import SecretHost, connection_age_s, sds_server, wake
 from ca.svid.signer_client import SignerClient
 from ca.svid.trust import Trust
 from xds import limits
-from xds.edge import collector
+from xds.edge import binding, collector
 from xds.edge.http import serve_http
 from xds.edge.server import EdgeServer
+from xds.logs import event
 
 SIGNER_PATIENCE_S: Final = 15.0
 """At start: the signer is started before us, and opens its key store first."""
@@ -55,7 +55,10 @@ class Settings:
     admin_socket: Path | None = None
 
     def check(self) -> None:
-        """Raise `LocalError` or `ConfigError` for directories that cannot be used."""
+        """Raise `LocalError` or `ConfigError` for an address or a directory that cannot be used."""
+        address = binding.Address.parse(self.listen)
+        if address.port:
+            binding.probe(address)  # it is opened when there are certificates, but a port in use is told at once
         make_private(self.run_dir)
         make_private(self.run_dir / "xds")
 

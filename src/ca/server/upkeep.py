@@ -8,11 +8,11 @@ from typing import Any, Final
 import trio
 
 from ca.errors import LegationError
-from ca.logs import event
 from ca.server.fleet import Fleet
 from ca.server.own import OwnCertificates
 from ca.svid.issuing import Issuer
 from ca.svid.sds import SecretHost
+from xds.logs import event
 
 EVERY_S: Final = 3.0
 """A changed bundle reaches nodes that wait for no certificate within 5 s (identity 95)."""

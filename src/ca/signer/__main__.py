@@ -15,16 +15,17 @@ from typing import Final
 
 import trio
 
-from ca import clock, logs
+from ca import clock
 from ca.errors import ConfigError, LegationError
+from ca.hardening import harden
 from ca.identity.lifetimes import Lifetimes
 from ca.identity.spiffe import InvalidSpiffeId, check_trust_domain
 from ca.signer import files, listener
 from ca.signer.authority import OWN_KEK_WARNING, Setting, open_authority
-from ca.signer.hardening import harden
 from ca.signer.journal import Journal
 from ca.signer.service import Service
 from ca.signer.verbs import Verbs
+from xds import logs
 from xds.limits import DRAIN_S
 
 log = logging.getLogger("ca.signer")
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"signer: {error}\n")
         return 2
-    except LegationError as error:
+    except (LegationError, OSError) as error:
         sys.stderr.write(f"signer: {error}\n")
         return 1
     return 0

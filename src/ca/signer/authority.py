@@ -19,13 +19,13 @@ from ca.identity.bundle import Bundle
 from ca.identity.lifetimes import Lifetimes
 from ca.identity.order import Kind, Order
 from ca.identity.spiffe import authority_id
-from ca.logs import event
 from ca.signer import files, first_start
 from ca.signer.issuer import Issued, Issuer
 from ca.signer.journal import Journal, fingerprint
 from ca.signer.key import KeyEncryptionKey, SigningKey
 from ca.signer.keystore import RECOVERY, KeyStore, State, Stored
 from ca.signer.rotation import has_ended, should_renew_intermediate
+from xds.logs import event
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The little DER that X.509 needs around a prebuilt TBS: read one element's length, write one element."""
+"""The little DER that X.509 needs around a prebuilt TBS: take elements apart, write one element."""
 
 from __future__ import annotations
 
@@ -33,6 +33,17 @@ def split(data: bytes, offset: int = 0) -> tuple[int, int]:
     if start + size > len(data):
         raise LocalError("DER ends inside of an element")
     return start, start + size
+
+
+def children(data: bytes) -> list[bytes]:
+    """The elements inside of a constructed element. Raises `LocalError`."""
+    offset, end = split(data)
+    found = []
+    while offset < end:
+        _, after = split(data, offset)
+        found.append(data[offset:after])
+        offset = after
+    return found
 
 
 def tbs_and_algorithm(certificate_der: bytes) -> tuple[bytes, bytes]:

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from ca.errors import Code, RefusedError
-from ca.identity.order import Order
+from ca.errors import Code, LocalError, RefusedError
+from ca.identity.order import Order, PublicKey
+from ca.signer import der
 
 _SPIFFE_ID: Final = re.compile(rb"spiffe://[a-z0-9._-]{1,255}(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]+)*", re.ASCII)
 _URI_BYTES_MAX: Final = 2048
@@ -46,6 +47,14 @@ _ROOT: Final = {_SAN: False, _CONSTRAINTS: True, _USAGE: True, _SUBJECT_KEY: Fal
 _SERVER_AND_CLIENT: Final = ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"]
 
 
+_ISSUER: Final = 3
+_SUBJECT: Final = 5
+_SPKI: Final = 6
+"""Places in a version 3 TBSCertificate."""
+
+_EMPTY_NAME: Final = b"\x30\x00"
+
+
 @dataclass(frozen=True, slots=True)
 class IssuerSide:
     """What the linter compares with, read from the issuer's certificate once."""
@@ -59,7 +68,7 @@ class IssuerSide:
     def of(cls, certificate: x509.Certificate) -> IssuerSide:
         """Read it."""
         return cls(
-            name_der=certificate.subject.public_bytes(),
+            name_der=_fields(certificate)[_SUBJECT],
             key_identifier=certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest,
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
@@ -71,6 +80,8 @@ class _Seen:
     certificate: x509.Certificate
     order: Order
     issuer: IssuerSide | None
+    fields: list[bytes]
+    """The raw elements of its TBSCertificate."""
     critical: dict[str, bool]
     values: dict[str, Any]
 
@@ -83,14 +94,22 @@ def lint(certificate: x509.Certificate, order: Order, issuer: IssuerSide | None)
             certificate,
             order,
             issuer,
+            fields=_fields(certificate),
             critical={extension.oid.dotted_string: extension.critical for extension in extensions},
             values={extension.oid.dotted_string: extension.value for extension in extensions},
         )
         findings = list(_extension_set(seen)) or list(_contents(seen))
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, LocalError) as error:
         findings = [f"cannot be read: {error}"]
     if findings:
         raise RefusedError(Code.LINT, f"the prepared {order.kind} certificate is not right: {'; '.join(findings)}")
+
+
+def _fields(certificate: x509.Certificate) -> list[bytes]:
+    fields = der.children(certificate.tbs_certificate_bytes)
+    if certificate.version is not x509.Version.v3 or len(fields) <= _SPKI:
+        raise ValueError("it is no certificate of version 3")
+    return fields
 
 
 def _extension_set(seen: _Seen) -> Iterator[str]:
@@ -116,8 +135,6 @@ def _contents(seen: _Seen) -> Iterator[str]:
 
 
 def _frame(certificate: x509.Certificate) -> Iterator[str]:
-    if certificate.version is not x509.Version.v3:
-        yield "version is not 3"
     if not 1 << 64 <= certificate.serial_number < 1 << 159:
         yield "serial number is not a positive random number of at most 20 octets"
     if not isinstance(certificate.signature_hash_algorithm, hashes.SHA256 | hashes.SHA384):
@@ -146,23 +163,22 @@ def _names(seen: _Seen) -> Iterator[str]:
 
 
 def _key(seen: _Seen) -> Iterator[str]:
-    key = seen.certificate.public_key()
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        allowed = isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1)
-        bits = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
-    elif isinstance(key, rsa.RSAPublicKey):
-        allowed = 2048 <= key.key_size <= 4096  # noqa: PLR2004 (the profile's bounds, written once more)
-        bits = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.PKCS1)
-    else:
-        yield "the key type is not allowed"
-        return
-    if not allowed:
-        yield "the key type is not allowed"
-    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    spki = seen.fields[_SPKI]
     if hashlib.sha256(spki).hexdigest() != seen.order.spki_sha256:
         yield "the public key is not the ordered one"
-    if seen.values[_SUBJECT_KEY].digest != hashlib.sha1(bits, usedforsecurity=False).digest():
+    if not _allowed(seen.order.public_key):
+        yield "the key type is not allowed"
+    _, bit_string = der.children(spki)
+    start, end = der.split(bit_string)
+    identifier = hashlib.sha1(bit_string[start + 1 : end], usedforsecurity=False).digest()  # RFC 5280 4.2.1.2, method 1
+    if seen.values[_SUBJECT_KEY].digest != identifier:
         yield "the subject key identifier is not of the subject's key"
+
+
+def _allowed(key: PublicKey) -> bool:
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1)
+    return 2048 <= key.key_size <= 4096  # noqa: PLR2004 (the profile's bounds, written once more)
 
 
 def _time(seen: _Seen) -> Iterator[str]:
@@ -177,10 +193,10 @@ def _time(seen: _Seen) -> Iterator[str]:
 
 def _issuer(seen: _Seen) -> Iterator[str]:
     if seen.issuer is None:
-        if seen.certificate.issuer != seen.certificate.subject:
+        if seen.fields[_ISSUER] != seen.fields[_SUBJECT]:
             yield "a root is issued by itself"
         return
-    if seen.certificate.issuer.public_bytes() != seen.issuer.name_der:
+    if seen.fields[_ISSUER] != seen.issuer.name_der:
         yield "the issuer's name is not the issuer's"
     named = seen.values[_AUTHORITY_KEY]
     if named.key_identifier != seen.issuer.key_identifier or named.authority_cert_issuer is not None:
@@ -188,7 +204,7 @@ def _issuer(seen: _Seen) -> Iterator[str]:
 
 
 def _leaf(seen: _Seen) -> Iterator[str]:
-    if len(seen.certificate.subject.rdns) != 0:
+    if seen.fields[_SUBJECT] != _EMPTY_NAME:
         yield "a leaf's subject is empty"
     constraints = seen.values[_CONSTRAINTS]
     if constraints.ca or constraints.path_length is not None:
@@ -200,7 +216,7 @@ def _leaf(seen: _Seen) -> Iterator[str]:
 
 
 def _authority(seen: _Seen) -> Iterator[str]:
-    if len(seen.certificate.subject.rdns) == 0:
+    if seen.fields[_SUBJECT] == _EMPTY_NAME:
         yield "an authority has a subject"
     constraints = seen.values[_CONSTRAINTS]
     if not constraints.ca or constraints.path_length != (1 if seen.issuer is None else 0):

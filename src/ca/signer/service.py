@@ -18,11 +18,11 @@ import trio
 
 from ca.clock import Wall
 from ca.errors import Code, LegationError, RefusedError
-from ca.logs import event
 from ca.signer.issuer import Issued
 from ca.signer.listener import peer_uid
 from ca.signer.messages import bundle_message, read_request, write_answer, write_refusal, write_state
 from ca.signer.verbs import Answer, SignRequest, Verbs
+from xds.logs import event
 
 log = logging.getLogger(__name__)
 

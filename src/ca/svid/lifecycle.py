@@ -15,8 +15,8 @@ from typing import Final
 
 import trio
 
-from ca import logs
 from ca.errors import ConfigError, LegationError, LocalError
+from xds import logs
 from xds.names import InvalidSpiffeId, check_trust_domain
 
 _ENDING: Final[tuple[int, ...]] = (signal.SIGTERM, signal.SIGINT)

@@ -17,12 +17,12 @@ from typing import Final
 
 import trio
 
-from ca.logs import event
 from ca.svid.holder import Holder
 from ca.svid.issuing import Order
 from ca.svid.schedule import Life
 from ca.svid.slot import NEVER, Listener, Slot
 from xds.errors import LegationError
+from xds.logs import event
 
 RECHECK_S: Final = 4.0
 """Between two looks at the clocks, when nothing is due."""

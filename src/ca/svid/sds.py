@@ -6,7 +6,6 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Protocol
 
-from ca.logs import event
 from ca.svid.node import Node, Refused
 from xds.edge.identity import Peer
 from xds.edge.methods import SDS_METHODS, Method
@@ -15,6 +14,7 @@ from xds.engine.session import Session
 from xds.engine.view import View
 from xds.engine.wire import NodeInfo
 from xds.errors import Fault, PeerError
+from xds.logs import event
 from xds.names import shown
 
 IDENTIFIER: Final = "legation ca"
@@ -71,9 +71,10 @@ class SecretHost:
         self._nodes.arrived(node)
 
     def closed(self, stream: Stream) -> None:
-        """A stream ends: what it confirmed is kept."""
+        """A stream ends: what it confirmed is kept, and what it asked for in vain is told."""
         node = self._node_of.pop(stream, None)
         if node is not None:
+            self.note_denied([node])
             node.remember(stream.session)
             self._nodes.left(node)
 

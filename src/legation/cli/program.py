@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib import resources
@@ -79,16 +80,28 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # `legation status | head`: nobody is left to read
         return EXIT_FAILED
-    except ConfigError as error:
-        complain(error)
-        return EXIT_USAGE
-    except LegationError as error:
-        complain(error)
-        return max(getattr(error, "code", EXIT_FAILED), EXIT_FAILED)  # a child's own code; a signal's is negative
+    except (LegationError, PermissionError) as error:
+        complain(not_permitted(error) if isinstance(error, PermissionError) else error)
+        return exit_code(error)
     return code if isinstance(code, int) else 0
 
 
-def complain(error: Exception) -> None:
+def exit_code(error: Exception) -> int:
+    """2 where the operator's input is at fault; a child's own code where it has one (a signal's is negative)."""
+    if isinstance(error, ConfigError):
+        return EXIT_USAGE
+    return max(getattr(error, "code", EXIT_FAILED), EXIT_FAILED)
+
+
+def not_permitted(error: PermissionError) -> str:
+    """Which file this user may not use, and who may."""
+    return (
+        f"{error.filename}: permission denied for uid {os.getuid()}. "
+        "Ask as the user that runs `legation up`, or as root; or set another `data_dir`."
+    )
+
+
+def complain(message: object) -> None:
     """One message for people on standard error."""
     click.secho("legation: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(str(error), err=True)
+    click.echo(str(message), err=True)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from pathlib import Path
 
 import click
 import trio
 
-from legation import logs
 from legation.cli.options import config_option, settings_from
 from legation.prepare import locked, prepare
 from legation.report import KEK_NOTE
 from legation.serve import serve
 from legation.settings import Settings
+from xds import logs
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +31,7 @@ def up(config: Path | None, ready_fd: int | None) -> int:
     """
     settings = settings_from(config)
     prepare(settings)
-    logs.configure(level=settings.log_level, log_format=settings.log_format, stream=sys.stderr)
+    logs.configure("legation", level=settings.log_level, log_format=settings.log_format)
     with locked(settings):
         announce_start(settings)
         clean = trio.run(serve, settings, time.time, ready_fd)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from xds import names
 from xds.config.scope import NodeFacts
-from xds.control.logs import event
+from xds.control.doubts import Doubts
 from xds.control.readiness import Readiness
 from xds.control.rejections import Refusal, Rejections
 from xds.control.store import Store
@@ -18,6 +18,7 @@ from xds.edge.stream import Stream
 from xds.engine.view import View
 from xds.engine.wire import NodeInfo, metadata_dict
 from xds.errors import Fault, PeerError
+from xds.logs import event
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Fleet:
         self._trust_domain = trust_domain
         self._clock = clock
         self._connected: dict[Stream, Connected] = {}
+        self._doubts = Doubts()
         self.rejections = Rejections()
 
     @property
@@ -82,8 +84,13 @@ class Fleet:
         """A stream has ended."""
         connected = self._connected.pop(stream, None)
         if connected is not None:
+            self._doubts.remember(_client(stream.peer, stream.node), stream.session.doubts())
             self._store.leave(stream, connected.view)
             _log_stream("stream closed", connected)
+
+    def doubts(self, peer: Peer, node: NodeInfo) -> Collection[tuple[str, str]]:
+        """What this client rejected on its last stream."""
+        return self._doubts.of(_client(peer, node))
 
     def rejected(self, stream: Stream) -> None:
         """The session of this stream holds rejections."""
@@ -97,6 +104,10 @@ def facts_of(peer: Peer, node: NodeInfo) -> NodeFacts:
     """What decides about a view: the verified identity, then what the client says of itself. Raises `PeerError`."""
     spiffe_id = None if peer.spiffe_id is None else str(peer.spiffe_id)
     return NodeFacts(spiffe_id, node.id, node.cluster, metadata_dict(node))
+
+
+def _client(peer: Peer, node: NodeInfo) -> str:
+    return node.id if peer.spiffe_id is None else str(peer.spiffe_id)
 
 
 def name_of(peer: Peer, node: NodeInfo) -> str:

@@ -8,12 +8,12 @@ from typing import Final
 
 from xds.config.problems import Problem, shown
 from xds.config.snapshot import Snapshot
-from xds.control.logs import event
 from xds.control.readiness import Readiness
 from xds.control.store import Store
 from xds.edge.stream import Stream, wake_all
 from xds.engine.session import Session
 from xds.errors import Fault
+from xds.logs import event
 
 MOVED: Final = "the resource files select this node differently now; connect again for its new configuration"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from xds import names
-from xds.control.logs import event
 from xds.engine.events import Rejection
+from xds.logs import event
 
 HISTORY_MAX: Final = 200
 """Of all nodes together; each entry is at most some KB."""

@@ -15,11 +15,11 @@ from typing import Final
 
 import trio
 
-from xds.control.logs import event
 from xds.control.watching import Watch, closing
 from xds.edge.credentials import ServerCredentials
 from xds.edge.watch import changes
 from xds.errors import LocalError
+from xds.logs import event
 
 LINK: Final = "current"
 FILE_BYTES_MAX: Final = 1024 * 1024

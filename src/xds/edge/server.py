@@ -232,7 +232,8 @@ class EdgeServer:
         return peer
 
     def _opened(self, peer: Peer, method: Method, request: Any) -> Stream:
-        assert self._rules is not None  # noqa: S101 (set before the server starts)
+        if self._rules is None:
+            raise LocalError("a stream before the server has started")
         node = requests.first_node(request.node)
         view = self._host.open(peer, node, method)
         allowed = None if method.type_url is None else frozenset({method.type_url})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from fakes.ca_signer import until
 
 from ca.server.entries import EntryBook, read_directory
 from xds.errors import ConfigError
@@ -139,12 +140,10 @@ def test_changes_are_noticed_and_a_bad_file_too(tmp_path):
                 await event.wait()
                 assert states[-1] == ["spiffe://td.test/web"]
                 (tmp_path / "b.yaml").write_text("- {")
-                while book.error is None:
-                    await trio.sleep(0.01)
+                await until(lambda: book.error)
                 assert len(states) == 2
                 (tmp_path / "b.yaml").unlink()
-                while book.error is not None:
-                    await trio.sleep(0.01)
+                await until(lambda: book.error is None)
                 event = changed
                 (tmp_path / "a.yaml").unlink()
                 await event.wait()
@@ -175,8 +174,7 @@ def test_the_rename_of_a_symlink_counts_at_once(tmp_path):
         async with trio.open_nursery() as nursery:
             with trio.fail_after(20):
                 nursery.start_soon(book.watch)
-                while not states:
-                    await trio.sleep(0.01)
+                await until(lambda: states)
                 (tmp_path / "next").symlink_to("2")
                 (tmp_path / "next").rename(tmp_path / "entries")
                 await came.wait()

@@ -6,7 +6,7 @@ import pytest
 import trio
 from cryptography import x509
 from fakes.ca_authority import TRUST_DOMAIN
-from fakes.ca_signer import World, run, workload
+from fakes.ca_signer import World, run, until, workload
 from fakes.sds_session import SecretClient
 
 from ca.identity.entries import Entry
@@ -143,8 +143,7 @@ def test_a_rotation_reaches_every_stream_that_has_the_name_and_no_other(signer, 
             leaf = x509.load_pem_x509_certificate(client.take_and_ack().tls_certificate.certificate_chain.inline_bytes)
             serials.add(leaf.serial_number)
             scene.woken.clear()
-            while client.session not in scene.woken:
-                await trio.sleep(1)
+            await until(lambda: client.session in scene.woken, every_s=1)
             assert bundle.session not in scene.woken
         assert len(serials) == 5
         assert bundle.take() is None
@@ -334,8 +333,7 @@ def test_after_a_rejection_the_last_good_one_comes_once_more_and_then_nothing(si
         client = scene.connect("web", DEFAULT, delta=delta)
         await trio.sleep(0.1)
         good = client.take_and_ack()
-        while (second := client.take()) is None:
-            await trio.sleep(1)
+        second = await until(client.take, every_s=1)
         client.nack("Secret { private_key: SECRET }")
         node = scene.fleet.node("web")
         for rejection in client.session.take_rejections():
@@ -345,8 +343,7 @@ def test_after_a_rejection_the_last_good_one_comes_once_more_and_then_nothing(si
         assert node.last_rejection(DEFAULT) is not None
         client.ack()
         assert client.take() is None
-        while (third := client.take()) is None:
-            await trio.sleep(1)
+        third = await until(client.take, every_s=1)
         assert third != second
         client.ack()
         assert node.last_rejection(DEFAULT) is None

@@ -112,7 +112,7 @@ def test_148_limits_of_the_process_and_no_grpc_in_it(tmp_path):
 
 def test_148_not_dumpable():
     script = (
-        "import ctypes, resource; from ca.signer.hardening import harden; harden();"
+        "import ctypes, resource; from ca.hardening import harden; harden();"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import threading
 
@@ -22,7 +21,7 @@ def test_each_set_is_a_new_directory_behind_one_symlink(tmp_path):
     directory.publish(tmp_path, {"cert.pem": b"2", "key.pem": b"2"})
     assert (tmp_path / "current").readlink() != first
     assert contents(tmp_path) == {"cert.pem": b"2", "key.pem": b"2"}
-    assert sorted(os.listdir(tmp_path)) == ["current", str((tmp_path / "current").readlink())]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["current", str((tmp_path / "current").readlink())]
 
 
 def test_nobody_else_may_read(tmp_path):
@@ -39,7 +38,7 @@ def test_what_a_crash_left_is_removed_with_the_next_set(tmp_path):
     assert contents(tmp_path) == {"key.pem": b"1"}
     directory.publish(tmp_path, {"key.pem": b"2"})
     assert contents(tmp_path) == {"key.pem": b"2"}
-    assert len(os.listdir(tmp_path)) == 2
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_failure_keeps_the_old_set(tmp_path, monkeypatch):
@@ -81,7 +80,7 @@ def test_a_single_file_is_replaced_by_a_rename(tmp_path):
     assert path.read_bytes() == b"2"
     assert path.stat().st_ino != before
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(tmp_path) == ["x.json"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_two_writers_leave_one_whole_set(tmp_path):
@@ -96,4 +95,4 @@ def test_two_writers_leave_one_whole_set(tmp_path):
         thread.join()
     files = contents(tmp_path)
     assert files["cert.pem"] == files["key.pem"]
-    assert len(os.listdir(tmp_path)) == 2
+    assert len(list(tmp_path.iterdir())) == 2

@@ -78,7 +78,7 @@ def test_another_root_is_refused(signer, tmp_path):
     try:
         foreign = stranger.authority.bundle.roots_der
         with pytest.raises(UnfitCertificateError, match="sequence"):
-            issue(signer, workload(), lambda signed, _: (swapped_roots(signed, foreign)))
+            issue(signer, workload(), lambda signed, _: swapped_roots(signed, foreign))
     finally:
         stranger.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 
 import pytest
 import trio
@@ -49,7 +50,7 @@ def test_a_certificate_is_made_at_once_and_replaced_at_its_instant_for_ever(sign
         await trio.sleep(600)
         times = [at for at, _ in log.issued_at]
         assert times[0] < 0.1
-        gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
         assert len(times) > 40
         assert min(gaps) > 9  # whole seconds are all that a certificate can say
         assert max(gaps) < 15.1
@@ -191,7 +192,7 @@ def test_the_wall_clock_set_back_delays_nothing(signer):
 
 
 def test_a_resume_from_sleep_renews_within_seconds(signer):
-    """trio's clock stands still while the machine sleeps; the boot-time clock does not."""
+    """Trio's clock stands still while the machine sleeps; the boot-time clock does not."""
 
     async def story(world, log):
         world.rotator.want("a", workload(ttl_s=3600), log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -60,7 +61,7 @@ def test_windows_are_a_twentieth_of_what_remains_and_never_grow_while_it_runs_ou
         lengths.append(window.end_s - max(now_s, end_s))
         now_s, end_s = window.attempt_at_s, window.end_s
     assert lengths[0] == pytest.approx(80)
-    assert all(later <= earlier for earlier, later in zip(lengths, lengths[1:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(lengths))
     assert min(lengths) >= 5
 
 

@@ -44,7 +44,9 @@ def with_service(signer, path, story):
                     ended = trio.Event()
                     with trio.CancelScope() as scope:
                         scopes.append((scope, ended))
-                        await service.serve(trio.SocketListener(trio.socket.from_stdlib_socket(bound)), task_status=task_status)
+                        await service.serve(
+                            trio.SocketListener(trio.socket.from_stdlib_socket(bound)), task_status=task_status
+                        )
                     ended.set()
 
                 await nursery.start(serve)
@@ -114,7 +116,7 @@ def test_no_socket_is_said_and_waited_for_a_bounded_time(path):
         client = SignerClient(path)
         with pytest.raises(SignerUnavailableError, match="no signer socket"):
             await client.state()
-        with pytest.raises(SignerUnavailableError, match="waited 0.1 s"):
+        with pytest.raises(SignerUnavailableError, match=r"waited 0\.1 s"):
             await client.wait_there(0.1, every_s=0.01)
 
     run(main)
@@ -207,7 +209,9 @@ def test_whatever_comes_back_is_an_answer_or_an_error_of_the_signer(path, answer
                     await stream.send_all(answer)
 
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(trio.serve_listeners, odd, [trio.SocketListener(trio.socket.from_stdlib_socket(bound))])
+                nursery.start_soon(
+                    trio.serve_listeners, odd, [trio.SocketListener(trio.socket.from_stdlib_socket(bound))]
+                )
                 client = SignerClient(path)
                 with trio.fail_after(20), pytest.raises(SignerUnavailableError):
                     await client.state()

@@ -67,7 +67,8 @@ class Plane:
         peer = Peer(None if spiffe is None else SpiffeId.parse(spiffe), "127.0.0.1:5")
         self.fleet.admit(peer, DELTA)
         info = node_info(node)
-        session = Session(self.fleet.open(peer, info, DELTA), delta=True, allowed=None)
+        view, doubts = self.fleet.open(peer, info, DELTA), self.fleet.doubts(peer, info)
+        session = Session(view, delta=True, allowed=None, doubts=doubts)
         stream = FakeStream(peer, info, session, opened_at=self.now)
         session.owner = stream
         self.fleet.opened(stream)
@@ -251,3 +252,23 @@ def test_problems_before_the_first_good_state_are_the_reason_for_not_being_ready
     plane.publisher.report((Problem("a.yaml", "is wrong", 3),))
     assert "a.yaml:3: is wrong" in plane.readiness.reason()
     assert "a.yaml" not in plane.readiness.refusal()
+
+
+def test_what_a_client_rejected_is_sent_again_after_it_reconnects(plane):
+    """It reports the version before, and may hold the one that it refused (facts A2)."""
+    spiffe = "spiffe://td.test/cp/node/web"
+    plane.publisher.publish(snapshot(a=cluster("one")))
+    stream = plane.connect("web", spiffe=spiffe)
+    subscribe(stream)
+    held = stream.session.view.get(names.CLUSTER, "one").version
+    plane.publisher.publish(snapshot(a=cluster("one", "9s")))
+    reject(plane, stream, "no")
+    plane.publisher.publish(snapshot(a=cluster("one")))
+    plane.fleet.closed(stream)
+    again = plane.connect("web", spiffe=spiffe)
+    reported = {"one": held}
+    reply = again.session.on_request(request(resource_names_subscribe=["*"], initial_resource_versions=reported))
+    assert [record.name for record in reply.manifest.changed] == ["one"]
+    another = plane.connect("api", spiffe="spiffe://td.test/cp/node/api")
+    silent = another.session.on_request(request(resource_names_subscribe=["*"], initial_resource_versions=reported))
+    assert silent is None or not silent.manifest.changed

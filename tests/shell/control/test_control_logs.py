@@ -12,7 +12,8 @@ import pytest
 import trio
 from control_support import run
 
-from xds.control import handshake, lifecycle, logs
+from xds import logs
+from xds.control import handshake, lifecycle
 
 
 @pytest.fixture

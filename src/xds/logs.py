@@ -1,7 +1,8 @@
-"""Log lines: the standard library's logging to stderr, as text or JSON, with one vocabulary of fields.
+"""Log lines of every process: the standard library's logging to stderr, text for people or JSON for programs.
 
-Fields: time level process event node type version nonce resource file line error (and plain numbers such as change,
-files, streams). Never a resource's body, never anything from a certificate but its identity.
+One vocabulary of fields: time level process event node type version nonce resource file line error (and what
+certificates need: spiffe_id, serial, not_after, code). Values are names and numbers; never a resource's body, never key
+material, never a rejected secret's text.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final, TextIO
 FORMATS: Final = ("text", "json")
 LEVELS: Final = ("debug", "info", "warning", "error")
 FIELD_CHARS_MAX: Final = 4096
-"""Of one value: a parse error of a large file lists many places."""
+"""Of one value: the longest SPIFFE ID escaped, with room for its sentence."""
 
 _FIELDS: Final = "legation_fields"
 
@@ -24,7 +25,7 @@ def event(logger: logging.Logger, level: int, name: str, **fields: object) -> No
     """Log one event. Fields that are None or empty are left out."""
     if logger.isEnabledFor(level):
         kept = {key: value for key, value in fields.items() if value is not None and value != ""}
-        logger.log(level, name, extra={_FIELDS: kept})
+        logger.log(level, "%s", name, extra={_FIELDS: kept})
 
 
 def configure(process: str, *, level: str, log_format: str, stream: TextIO | None = None) -> None:
@@ -34,22 +35,22 @@ def configure(process: str, *, level: str, log_format: str, stream: TextIO | Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("asyncio", "hypercorn.error", "hypercorn.access"):
+    for chatty in ("asyncio", "hypercorn.error", "hypercorn.access", "httpx", "httpcore", "grpc._cython.cygrpc"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 class TextFormatter(logging.Formatter):
-    """For people: `12:00:01 INFO xds published change=3 files=2`."""
+    """For people: `12:00:01 INFO signer issued serial=1f node=web`."""
 
     def __init__(self, process: str) -> None:
         super().__init__(datefmt="%H:%M:%S")
         self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever the values hold."""
+        """One line, whatever the values hold (identity 38)."""
         fields = "".join(f" {key}={_text(value)}" for key, value in _fields_of(record).items())
-        message = record.getMessage().replace("\n", "\\n")
-        return f"{self.formatTime(record, self.datefmt)} {record.levelname} {self._process} {message}{fields}"
+        what = _bare(record.getMessage())
+        return f"{self.formatTime(record, self.datefmt)} {record.levelname} {self._process} {what}{fields}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -69,13 +70,13 @@ class JsonFormatter(logging.Formatter):
             "event": record.getMessage(),
         }
         line.update({key: _plain(value) for key, value in _fields_of(record).items()})
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)
 
 
 def _fields_of(record: logging.LogRecord) -> dict[str, object]:
     fields = dict(getattr(record, _FIELDS, {}))
     if record.exc_info:
-        fields["error"] = logging.Formatter().formatException(record.exc_info)
+        fields["error"] = logging.Formatter().formatException(record.exc_info)  # names and lines, never values
     return fields
 
 
@@ -91,4 +92,8 @@ def _text(value: object) -> str:
     if not isinstance(plain, str):
         return str(plain)
     simple = plain.isprintable() and not any(mark in plain for mark in ' "=\\')
-    return plain if simple else json.dumps(plain, ensure_ascii=False)
+    return plain if simple else json.dumps(plain)
+
+
+def _bare(text: str) -> str:
+    return text if text.isprintable() else ascii(text)

@@ -8,8 +8,7 @@ import logging
 
 import pytest
 
-from ca import logs
-from xds.control import logs as xds_logs
+from xds import logs
 
 
 @pytest.fixture
@@ -57,11 +56,3 @@ def test_below_its_level_nothing_is_written(lines):
     stream = lines("text", level="warning")
     logs.event(logging.getLogger("x"), logging.INFO, "issued")
     assert stream.getvalue() == ""
-
-
-def test_the_two_halves_of_the_product_log_alike(lines):
-    record = logging.makeLogRecord(
-        {"msg": "published", "levelname": "INFO", "legation_fields": {"change": 3, "file": "a b"}}
-    )
-    for name in ("TextFormatter", "JsonFormatter"):
-        assert getattr(logs, name)("p").format(record) == getattr(xds_logs, name)("p").format(record)
