@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import mesh
 import pytest
@@ -82,3 +83,13 @@ def test_a_stranger_with_a_valid_certificate_is_refused_by_rbac(running: Mesh) -
     refused = running.stack.wait("an answer for the stranger", lambda: (reply := get(port)).status == 403 and reply)
     assert "RBAC" in refused.body
     assert get(running.port).status == 200
+
+
+@pytest.mark.slow
+def test_an_idle_envoy_keeps_its_connection(running: Mesh) -> None:
+    """Its pings, every 5 s, are allowed: a server that counts them as abuse throws it off every 20 s."""
+    opened = [process.log_path.read_text().count("stream opened") for process in running.stack.processes]
+    time.sleep(45)  # nothing to wait for: that nothing happens is the claim
+    again = [process.log_path.read_text().count("stream opened") for process in running.stack.processes]
+    assert again == opened
+    assert sum(opened) >= 2, "the count must see the streams that were opened at the start"
