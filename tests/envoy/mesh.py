@@ -1,4 +1,4 @@
-"""Resources of a small mesh, as JSON files: client → web's Envoy → mTLS → api's Envoy (RBAC: only web gets in) → app."""
+"""Resources of a small mesh, as JSON: client → web's Envoy → mTLS → api's Envoy (RBAC: only web gets in) → app."""
 
 from __future__ import annotations
 

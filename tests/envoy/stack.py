@@ -1,7 +1,7 @@
-"""A whole control plane and real Envoys for a test: `legation up` in a temporary directory, nodes enrolled by the CLI, traffic that is counted.
+"""A whole control plane and real Envoys for a test: `legation up` in a temporary directory, and counted traffic.
 
-Nothing here waits for a fixed time: conditions are awaited with a generous bound, and a bound that is reached fails the test with what
-was seen last and the processes' logs.
+Nothing here waits for a fixed time: conditions are awaited with a generous bound, and a bound that is reached fails the
+test with what was seen last and the processes' logs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -121,7 +121,7 @@ class Traffic:
         if connection:
             connection.close()
 
-    def __enter__(self) -> Traffic:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -274,5 +274,3 @@ def stack(folder: Path, **settings: str) -> Iterator[Stack]:
         yield one
     finally:
         one.close()
-
-

@@ -1,4 +1,4 @@
-"""Private key material never crosses a non-SDS API: known keys are looked for in everything else that leaves a process or reaches a disk."""
+"""Private key material never crosses a non-SDS API: known keys are looked for in all else that leaves a process."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from pathlib import Path
 
 import grpc
 import pytest
-from ca.signer.key import KeyEncryptionKey
-from ca.signer.keystore import KeyStore
 from conftest import Mesh
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fakes.canary import Canary
 from stack import get
 
+from ca.signer.key import KeyEncryptionKey
+from ca.signer.keystore import KeyStore
 from xds import names
 from xds.api.descriptors import envoy_api
 
 pytestmark = pytest.mark.envoy
 
+STREAM_SECRETS = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"
+STREAM_ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 SERVICES = {
     "Listener": names.LISTENER,
     "Route": names.ROUTE,
@@ -63,7 +65,7 @@ def xds_address(running: Mesh) -> str:
 def secret_of(running: Mesh, node: str) -> bytes:
     client = AsNode(running, node, sds_address(running))
     try:
-        return client.first_answer("/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets", names.SECRET, "default")
+        return client.first_answer(STREAM_SECRETS, names.SECRET, "default")
     finally:
         client.close()
 
@@ -148,12 +150,10 @@ def test_the_secret_type_is_refused_on_the_xds_port(running: Mesh) -> None:
     client = AsNode(running, "web", xds_address(running))
     try:
         with pytest.raises(grpc.RpcError) as refused:
-            client.first_answer(
-                "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources", names.SECRET, "default"
-            )
+            client.first_answer(STREAM_ADS, names.SECRET, "default")
         assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
         with pytest.raises(grpc.RpcError) as absent:
-            client.first_answer("/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets", names.SECRET, "default")
+            client.first_answer(STREAM_SECRETS, names.SECRET, "default")
         assert absent.value.code() is grpc.StatusCode.UNIMPLEMENTED
     finally:
         client.close()

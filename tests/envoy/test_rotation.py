@@ -47,11 +47,8 @@ def test_kill_9_of_a_process_costs_no_request(rotating: Mesh, process: str) -> N
             return rotating.stack.status()["ok"] and rotating.stack.pid_of(process) != old
 
         rotating.stack.wait(f"{process} is back", back)
-        rotating.stack.wait(
-            "certificates rotate again", lambda: served_certificate(rotating.api_port) != certificate
-        )
+        rotating.stack.wait("certificates rotate again", lambda: served_certificate(rotating.api_port) != certificate)
         green = rotating.stack.app("green")
         rotating.publish_api(green)
         rotating.stack.wait("configuration flows again", lambda: "green" in get(rotating.port).body)
     assert traffic.failed == []
-
