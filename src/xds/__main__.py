@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from xds.control import logs
+from xds import logs
 from xds.control.handshake import Bound, announce, ready_line
 from xds.edge import guest
 from xds.errors import ConfigError, LegationError, LocalError
