@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from ca.identity.entries import parse_entries
+from xds.config.files import parse_file
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -16,9 +20,8 @@ RUN = ["docs/start.md", "docs/operate.md", "docs/backup.md"]
 
 
 def script(page: str) -> str:
-    blocks = re.findall(r"^```sh\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     stop = "set -euo pipefail\ntrap 'code=$?; kill $(jobs -p) 2> /dev/null || true; wait || true; exit $code' EXIT\n"
-    return stop + "\n".join(blocks)
+    return stop + "\n".join(blocks(page, "sh"))
 
 
 @pytest.mark.envoy
@@ -26,7 +29,8 @@ def script(page: str) -> str:
 def test_the_commands_of_a_page_run(page: str, tmp_path: Path) -> None:
     env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
     with (tmp_path / ".output").open("w+") as output:
-        done = subprocess.Popen(["bash", "-c", script(page)], cwd=tmp_path, env=env, stdout=output, stderr=output)
+        words = [sys.executable, str(ROOT / "tests" / "fakes" / "netns.py"), "bash", "-c", script(page)]
+        done = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=output, stderr=output)
         try:
             code = done.wait(120)
         except subprocess.TimeoutExpired:
@@ -34,6 +38,31 @@ def test_the_commands_of_a_page_run(page: str, tmp_path: Path) -> None:
             code = done.wait(30)
         output.seek(0)
         assert code == 0, output.read()
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_an_example_of_a_resource_file_is_read(number: int) -> None:
+    text = blocks("docs/resources.md", "yaml")[number]
+    assert parse_file("example.yaml", text).path == "example.yaml"
+
+
+def test_the_example_of_a_python_file_makes_its_resources(tmp_path: Path) -> None:
+    path = tmp_path / "example.py"
+    path.write_text(blocks("docs/resources.md", "python")[0])
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "xds.resources.evaluate", str(path)], capture_output=True, check=True
+    )
+    assert b"shard-2" in done.stdout
+
+
+def test_the_example_of_entries_is_read() -> None:
+    data = yaml.safe_load(blocks("docs/entries.md", "yaml")[0])
+    entries = parse_entries(data, trust_domain="example.org")
+    assert [(entry.node, entry.ttl_s) for entry in entries] == [("web-1", 0), ("web-2", 1800)]
 
 
 def pages() -> list[Path]:
