@@ -19,8 +19,8 @@ LEAF_MIN_S: Final = 2
 DAY_S: Final = 86_400
 ROOT_MAX_S: Final = 10 * 365 * DAY_S
 
-_UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": DAY_S, "w": 7 * DAY_S}
-_DURATION = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
+_UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": DAY_S}
+_DURATION = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,8 @@ class Lifetimes:
 
 
 def read_duration(value: object) -> int:
-    """Seconds of `20s`, `10m`, `1h`, `7d`, `2w`, or of a whole number. Raises `ValueError` that says the form."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        seconds = value
-    elif isinstance(value, str) and (match := _DURATION.fullmatch(value)) is not None:
+    """Seconds of `20s`, `10m`, `1h`, `7d`: never without a unit. Raises `ValueError` that says the form."""
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value)) is not None:
         seconds = int(match[1]) * _UNIT_S[match[2]]
     else:
         raise ValueError(f"{ascii(value)[:64]} is no duration: write for instance 20s, 10m, 1h or 7d")

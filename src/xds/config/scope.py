@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from xds.api.paths import Step
-from xds.names import SpiffeId
+from xds.names import NODE_PATH, SpiffeId
 
 ScopeKey = tuple[str, ...]
 """Paths of the scoped files that match a node, in order. Nodes with an equal key get the same."""
 
 PATTERN_CHARS_MAX: Final = 4096
+NODE_PATTERN: Final = f"spiffe://*{NODE_PATH}*"
 FIELDS: Final = ("spiffe_id", "node_id", "cluster")
 METADATA: Final = "metadata"
 
@@ -148,6 +149,9 @@ def _condition(
     texts = [_text(pattern) if attribute.startswith(METADATA) else pattern for pattern in patterns]
     if not texts or not all(isinstance(text, str) and 0 < len(text) <= PATTERN_CHARS_MAX for text in texts):
         faults.append((path, "expects a pattern (text, not empty; * is any run of characters), or a list of them"))
+        return
+    if attribute == "spiffe_id" and not all(globs_overlap(str(text), NODE_PATTERN) for text in texts):
+        faults.append((path, "fits no node: the identity of a node is spiffe://TRUST-DOMAIN/cp/node/NAME"))
         return
     conditions.append((attribute, tuple(str(text) for text in texts)))
 

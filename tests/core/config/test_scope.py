@@ -86,6 +86,19 @@ def test_patterns_that_overlap_share_a_text(one, two):
         assert any(_reference(one, w.replace("*", "")) and _reference(two, w.replace("*", "")) for w in witnesses)
 
 
+@pytest.mark.parametrize("pattern", ["spiffe://td/web", "spiffe://td/cp/xds", "web"])
+def test_an_identity_that_no_node_can_have_is_refused(pattern):
+    """A typo here would take a node's configuration away without a word."""
+    [(path, problem)] = parse_selectors({"spiffe_id": pattern})[1]
+    assert path == ("spiffe_id",)
+    assert "fits no node" in problem
+
+
+@pytest.mark.parametrize("pattern", ["spiffe://td/cp/node/web", "*", "spiffe://*/cp/node/web-*", "*/web"])
+def test_patterns_that_some_node_fits_are_taken(pattern):
+    assert parse_selectors({"spiffe_id": pattern})[1] == []
+
+
 def test_a_long_pattern_against_a_long_text_is_quick():
     assert not glob_matches("*a" * 500 + "*b", "a" * 50_000)
 

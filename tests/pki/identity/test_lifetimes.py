@@ -44,12 +44,12 @@ def test_the_nearest_set_keeps_what_the_operator_most_cares_about():
     assert (nearest.leaf_s, nearest.intermediate_s, nearest.root_s) == (2 * DAY_S, 12 * DAY_S, 365 * DAY_S)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("20s", 20), ("10m", 600), ("1h", 3600), ("7d", 604_800), (20, 20)])
+@pytest.mark.parametrize(("text", "seconds"), [("20s", 20), ("10m", 600), ("1h", 3600), ("7d", 604_800)])
 def test_durations(text, seconds):
     assert read_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "1", "1 h", "1h30m", "-1s", 0, -1, True, None, 1.5, "٣s", "1H", "0s", "1h\n"])
+@pytest.mark.parametrize("text", ["", "1", "1 h", "1h30m", "-1s", 20, 0, -1, True, None, 1.5, "2w", "٣s", "1H", "0s", "1h\n"])
 def test_what_is_no_duration_is_refused_with_the_form_that_is(text):
     with pytest.raises(ValueError, match=re.escape("no duration")):
         read_duration(text)
