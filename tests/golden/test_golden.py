@@ -21,7 +21,7 @@ from xds.config.files import parse_file
 from xds.config.snapshot import Snapshot
 from xds.names import PREFIX
 from xds.resources import secret
-from xds.resources.snippet import snippet
+from xds.resources.snippet import secret as snippet
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using `@model_validator`:DeprecationWarning")
 """Of envoy-data-plane's classes, about pydantic."""

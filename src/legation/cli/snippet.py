@@ -18,4 +18,22 @@ def snippet() -> None:
 @click.argument("name")
 def secret(name: str) -> int:
     """Print the reference to the secret NAME: `default` (the node's own certificate) or `ROOTCA` (the roots)."""
-    return subprocess.run(python("xds.resources.snippet", "secret", name), check=False).returncode
+    return _run("secret", name)
+
+
+@snippet.command
+@click.option("--peer", required=True, multiple=True, metavar="SPIFFE_ID", help="Who may be at the other end.")
+def upstream_tls(peer: tuple[str, ...]) -> int:
+    """Print a cluster's `transport_socket`: mutual TLS to these peers only. One line, fit for YAML and JSON."""
+    return _run("upstream-tls", *(f"--peer={one}" for one in peer))
+
+
+@snippet.command
+@click.option("--peer", required=True, multiple=True, metavar="SPIFFE_ID", help="Who may be at the other end.")
+def downstream_tls(peer: tuple[str, ...]) -> int:
+    """Print a filter chain's `transport_socket`: mutual TLS for these peers only. One line, fit for YAML and JSON."""
+    return _run("downstream-tls", *(f"--peer={one}" for one in peer))
+
+
+def _run(*arguments: str) -> int:
+    return subprocess.run(python("xds.resources.snippet", *arguments), check=False).returncode
