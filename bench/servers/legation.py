@@ -35,12 +35,12 @@ class PipeSource:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._corpus = config.corpus()
-        self._files = dict(itertools.starmap(_file, self._corpus.initial()))
-        self.status = SourceStatus("a pipe", len(self._files), len(self._files))
+        self._live = Snapshot.build(itertools.starmap(_file, self._corpus.initial()))
+        self.status = SourceStatus("a pipe", len(self._live.files), self._live.resources)
 
     async def run(self, sink: Sink, *, task_status: trio.TaskStatus[None]) -> None:
         """Publish the initial state, then what is asked for."""
-        sink.publish(Snapshot.build(self._files.values()))
+        sink.publish(self._live)
         task_status.started()
         async with trio.open_nursery() as nursery:
             if self._config.kind == "probe":
@@ -53,20 +53,18 @@ class PipeSource:
         """There is nothing to read again."""
 
     def _publish(self, sink: Sink, sequence: int, resource: int) -> None:
-        path, file = _file(*self._corpus.changed(resource, sequence))
-        self._files[path] = file
-        sink.publish(Snapshot.build(self._files.values()))
+        self._live = self._live.next([_file(*self._corpus.changed(resource, sequence))])
+        sink.publish(self._live)
 
 
-def _file(type_url: str, name: str, body: bytes) -> tuple[str, ParsedFile]:
+def _file(type_url: str, name: str, body: bytes) -> ParsedFile:
     path = f"{name}.yaml"
     message = envoy_api().message_for(type_url).FromString(body)
-    return path, ParsedFile(path, (), (make_resource(type_url, name, message, path, 1),))
+    return ParsedFile(path, (), (make_resource(type_url, name, message, path, 1),))
 
 
 def _sessions(sink: Any) -> list[Any]:
-    # Nothing of the product's interface tells when an acknowledgement came, so the harness looks inside.
-    return [session for group in sink._store.groups for session in group.view.sessions]  # noqa: SLF001
+    return [session for group in sink.store.groups for session in group.view.sessions]
 
 
 def main() -> None:

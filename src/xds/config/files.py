@@ -124,7 +124,7 @@ class _Parser:
     def _wrapped(self, where: tuple[Step, ...], item: dict[str, Any]) -> Resource | None:
         extra = [key for key in item if key not in {TYPE, "name", "version", "resource"}]
         for key in extra:
-            reason = "cannot be served here (facts A1: an expiring resource crashes Envoy)" if key == "ttl" else ""
+            reason = "cannot be served here (an expiring resource crashes Envoy)" if key == "ttl" else ""  # facts A1
             self._complain((*where, key), reason or "is not carried by resource files", field=key, key=True)
         inner = item.get("resource")
         if not isinstance(inner, dict):

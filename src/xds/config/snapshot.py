@@ -1,8 +1,7 @@
-"""A state of all files, immutable and checked when it is built: what no node could use is never published.
+"""A state of all files, immutable and checked when it is made: what no node could use is never published.
 
-Two resources of one type and name clash only if one node can get both files, and a reference is broken only if no file
-that a node of the referring file can get resolves it. Both are decided from the selectors alone, so that zones, say,
-may each define a cluster that a route for every node names. What one group of nodes really gets, `problems` checks.
+A snapshot is made from the one before and the files that changed, at the cost of the change and of what refers to it;
+it shares everything else (`persistent`). What one group of nodes really gets, `problems` checks.
 """
 
 from __future__ import annotations
@@ -10,24 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from xds import names
-from xds.api.tables import Kind
+from xds.config.consistency import Overlaps, broken, clashes, concerned
 from xds.config.files import ParsedFile
+from xds.config.index import Edits, Index, Key, Place, moved, resources_of
+from xds.config.persistent import PersistentMap
 from xds.config.problems import Problem, shown
-from xds.config.resource import Resource, title
-from xds.config.scope import NodeFacts, ScopeKey, overlap
+from xds.config.scope import NodeFacts, ScopeKey
 from xds.engine.record import Record
 from xds.errors import ConfigError
 
-Key = tuple[str, str]
-"""(type URL, name)."""
+_ITSELF: Final[Key] = ("", "")
+"""Where the doubts about a file stand that concern no other: parsing found them."""
 
-Index = dict[Key, list[tuple[ParsedFile, Resource]]]
-
-_WHY: Final = {
-    names.ENDPOINT: "its endpoints would come from here, and {what} is in no file: the cluster would never have any",
-    names.ROUTE: "its routes would come from here, and {what} is in no file: the listener would never open",
-}
+Doubts = PersistentMap[Place, tuple[Problem, ...]]
 
 
 class InconsistentSnapshot(ConfigError):  # noqa: N818 - says what is wrong, not that something is
@@ -41,129 +35,125 @@ class InconsistentSnapshot(ConfigError):  # noqa: N818 - says what is wrong, not
 class Snapshot:
     """All files at one time."""
 
-    __slots__ = ("_scoped", "_unscoped", "files", "warnings")
+    __slots__ = ("doubts", "index", "resources")
 
-    def __init__(self, files: tuple[ParsedFile, ...], warnings: tuple[Problem, ...]) -> None:
-        """Use `build`, which checks."""
-        self.files: Mapping[str, ParsedFile] = {file.path: file for file in files}
-        self.warnings = warnings
-        self._scoped = tuple(file for file in files if file.selectors)
-        self._unscoped = tuple(file.path for file in files if not file.selectors)
+    def __init__(self, index: Index, doubts: Doubts, resources: int) -> None:
+        """Use `build` or `next`, which check."""
+        self.index = index
+        self.doubts = doubts
+        self.resources = resources
+        """How many there are."""
 
     @classmethod
     def build(cls, files: Iterable[ParsedFile]) -> Snapshot:
         """Check the files together. Raises `InconsistentSnapshot`."""
-        ordered = tuple(sorted(files, key=lambda file: file.path))
-        index = _index(ordered)
-        overlaps = _Overlaps()
-        errors = list(_clashes(index, overlaps))
-        warnings = [warning for file in ordered for warning in file.warnings]
-        for problem, fatal in _broken(ordered, index, overlaps):
-            (errors if fatal else warnings).append(problem)
-        if errors:
-            raise InconsistentSnapshot(sorted(errors, key=lambda problem: (problem.file, problem.line)))
-        return cls(ordered, tuple(warnings))
+        return cls(Index(), PersistentMap(), 0).next(files)
 
-    def scopes(self, facts: NodeFacts) -> ScopeKey:
-        """Which of the files with selectors this node gets; nodes with an equal key share everything."""
-        if not self._scoped:
+    def next(self, changed: Iterable[ParsedFile], removed: Iterable[str] = ()) -> Snapshot:
+        """The state with these files instead of those of their paths, and without the removed paths.
+
+        Raises `InconsistentSnapshot`; this snapshot is valid for ever, whatever becomes of the next, and is the next if
+        nothing differs.
+        """
+        known = self.index.files
+        come = {**dict.fromkeys(removed), **{file.path: file for file in changed}}
+        edits = {path: (known.get(path), new) for path, new in come.items() if known.get(path) is not new}
+        if not edits:
+            return self
+        index = self.index.edited(edits)
+        errors, doubts = _checked(index, edits)
+        if errors:
+            raise InconsistentSnapshot(sorted(errors, key=_order))
+        grown = sum(len(resources_of(new)) - len(resources_of(old)) for old, new in edits.values())
+        return Snapshot(index, self.doubts.updated(doubts), self.resources + grown)
+
+    @property
+    def files(self) -> Mapping[str, ParsedFile]:
+        """By path, in no order."""
+        return self.index.files
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """Everything that is doubtful and can be published."""
+        return tuple(sorted((problem for found in self.doubts.values() for problem in found), key=_order))
+
+    def warnings_since(self, old: Snapshot | None) -> tuple[Problem, ...]:
+        """The warnings that an earlier state did not have. Costs what differs."""
+        before: Doubts = PersistentMap() if old is None else old.doubts
+        differing = self.doubts.changed_since(before).values()
+        return tuple(
+            sorted(
+                (problem for was, now in differing for problem in now or () if problem not in (was or ())), key=_order
+            )
+        )
+
+    def changes_since(self, old: Snapshot | None) -> Edits:
+        """The files that differ, in the order of their paths. Costs what differs."""
+        before: PersistentMap[str, ParsedFile] = PersistentMap() if old is None else old.index.files
+        return dict(sorted(self.index.files.changed_since(before).items()))
+
+    def scopes(self, facts: NodeFacts, among: Iterable[str] | None = None) -> ScopeKey:
+        """Which files with selectors (of these paths only, if given) this node gets; an equal key, equal resources."""
+        scoped = self.index.scoped
+        if not scoped:
             return ()
         values = facts.values()
+        found = (scoped[path] for path in (scoped if among is None else among) if path in scoped)
         return tuple(
-            file.path for file in self._scoped if any(selector.matches_values(values) for selector in file.selectors)
+            sorted(file.path for file in found if any(selector.matches_values(values) for selector in file.selectors))
         )
 
     def records_for(self, key: ScopeKey) -> Mapping[Key, Record]:
         """Everything that nodes of this scope get."""
         found: dict[Key, Record] = {}
-        for file in self.files_of(key).values():
+        for file in self._files_of(key):
             found.update(file.records)
         return found
 
     def problems(self, key: ScopeKey) -> tuple[Problem, ...]:
         """References that break for the nodes of one scope, though other nodes have what they name."""
-        files = tuple(self.files_of(key).values())
-        return tuple(problem for problem, _ in _broken(files, _index(files), _Overlaps()))
+        index, paths = self.index, frozenset(key)
 
-    @staticmethod
-    def diff(
-        old: Snapshot | None,
-        new: Snapshot,
-        key_old: ScopeKey,
-        key_new: ScopeKey,
-    ) -> tuple[list[Record], list[Key]]:
-        """What brings a view from one state to the other: upserts and removals. Unchanged files cost nothing."""
-        before = old.files_of(key_old) if old is not None else {}
-        after = new.files_of(key_new)
-        left = [file for path, file in before.items() if after.get(path) is not file]
-        come = [file for path, file in after.items() if before.get(path) is not file]
-        gone: dict[Key, Record] = {}
-        for file in left:
-            gone.update(file.records)
-        upserts: list[Record] = []
-        for file in come:
-            for name, record in file.records.items():
-                known = gone.pop(name, None)
-                if known is None or known.version != record.version:
-                    upserts.append(record)
-        return upserts, list(gone)
+        def here(path: str) -> bool:
+            return path in paths or path not in index.scoped
 
-    def files_of(self, key: ScopeKey) -> dict[str, ParsedFile]:
-        """The files that nodes of this scope get."""
-        paths = sorted({*self._unscoped, *key})
-        return {path: self.files[path] for path in paths if path in self.files}
+        elsewhere = {item.key for path, file in index.scoped.items() if path not in paths for item in file.resources}
+        missing = {target for target in elsewhere if not any(map(here, index.holders[target]))}
+        places = {place for target in missing for place in index.referring(target) if here(place[0])}
+        found: list[Problem] = []
+        for path, name in places:
+            told = self.doubts.get((path, name), ())
+            lost = broken(index.holders[name][path], lambda target: target not in missing)
+            found += [problem for problem, _ in lost if problem not in told]
+        return tuple(sorted(found, key=_order))
+
+    def _files_of(self, key: ScopeKey) -> Iterator[ParsedFile]:
+        paths = frozenset(key)
+        for path, file in sorted(self.index.files.items()):
+            if not file.selectors or path in paths:
+                yield file
 
 
-class _Overlaps:
-    """Whether one node can get two files; remembered, because thousands of references ask about the same few pairs."""
+def _checked(index: Index, edits: Edits) -> tuple[list[Problem], dict[Place, tuple[Problem, ...] | None]]:
+    """What forbids these edits, and what becomes of the doubts about the resources that they concern."""
+    overlaps = Overlaps()
+    names_moved = moved(edits)
+    errors = list(clashes(index, names_moved, overlaps))
+    doubts: dict[Place, tuple[Problem, ...] | None] = {}
+    for path, (old, new) in edits.items():
+        doubts.update(((path, resource.key), None) for resource in resources_of(old))
+        doubts[path, _ITSELF] = (new.warnings if new is not None else ()) or None
+    for place, resource in dict(concerned(index, edits, names_moved)).items():
+        file = index.files[place[0]]
 
-    __slots__ = ("_known",)
+        def resolves(target: Key, file: ParsedFile = file) -> bool:
+            return any(overlaps(file, holder) for holder in index.holding(target))
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, int], bool] = {}
-
-    def __call__(self, one: ParsedFile, other: ParsedFile) -> bool:
-        if one is other or not one.selectors or not other.selectors:
-            return True
-        pair = id(one), id(other)
-        found = self._known.get(pair)
-        if found is None:
-            found = self._known[pair] = overlap(one.selectors, other.selectors)
-        return found
-
-
-def _index(files: Iterable[ParsedFile]) -> Index:
-    index: Index = {}
-    for file in files:
-        for resource in file.resources:
-            index.setdefault(resource.key, []).append((file, resource))
-    return index
+        found = list(broken(resource, resolves))
+        errors += [problem for problem, fatal in found if fatal]
+        doubts[place] = tuple(problem for problem, fatal in found if not fatal) or None
+    return errors, doubts
 
 
-def _clashes(index: Index, overlaps: _Overlaps) -> Iterator[Problem]:
-    for holders in index.values():
-        for at, (file, resource) in enumerate(holders):
-            for other_file, other in holders[:at]:
-                if overlaps(file, other_file):
-                    message = f"is defined at {other.place} as well, and one node can get both"
-                    yield Problem(resource.file, message, resource.line, 0, resource.title)
-                    break
-
-
-def _broken(files: Iterable[ParsedFile], index: Index, overlaps: _Overlaps) -> Iterator[tuple[Problem, bool]]:
-    """References that nothing resolves, and whether each forbids publishing."""
-
-    def resolves(file: ParsedFile, key: Key) -> bool:
-        return any(overlaps(file, holder) for holder, _ in index.get(key, ()))
-
-    for file in files:
-        for resource in file.resources:
-            for child in resource.record.children:
-                if not resolves(file, child):
-                    message = _WHY[child[0]].format(what=title(*child))
-                    yield Problem(resource.file, message, resource.line, 0, resource.title), True
-            for reference in resource.references:
-                if not resolves(file, (names.CLUSTER, reference.cluster)):
-                    message = f"names {title(names.CLUSTER, reference.cluster)}, which is in no file for these nodes"
-                    problem = Problem(resource.file, message, resource.line, 0, resource.title, reference.field)
-                    yield problem, reference.kind is Kind.TRAFFIC
+def _order(problem: Problem) -> tuple[str, int, str]:
+    return problem.file, problem.line, problem.resource

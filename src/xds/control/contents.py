@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from xds.config.files import ParsedFile
 from xds.config.problems import Problem
-from xds.control.scan import Listing, Plan, Stamp, is_resource_file, plan, refuse_emptied
+from xds.config.snapshot import Snapshot
+from xds.control.scan import NEVER, Listing, Plan, Stamp, is_resource_file, plan, refuse_emptied
 
 
 def digest_of(content: bytes) -> bytes:
@@ -26,22 +27,26 @@ class _Result:
 
 
 class Contents:
-    """The files as they were read last.
+    """The files as they were read last, and the state that was made of them last.
 
-    Content that did not change keeps its `ParsedFile` object: `Snapshot.diff` skips it by identity.
+    Content that did not change keeps its `ParsedFile` object: by that the next state knows what it shares. Per change
+    only the comparison of stamps looks at every file; it belongs to the listing and is done where that is done.
     """
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._stamps: dict[str, Stamp] = {}
         self._results: dict[str, _Result] = {}
-        self._live: tuple[ParsedFile, ...] | None = None
+        self._bad: dict[str, tuple[Problem, ...]] = {}
+        self._pending: set[str] = set()
+        """Files of which something new is known since the state that is live."""
+        self._live: Snapshot | None = None
 
     def begin(self, listing: Listing, *, everything: bool) -> Plan:
         """Forget what is gone, and say what to read."""
         decided = plan(self._stamps, listing.files, everything=everything)
         for name in decided.gone:
-            self._results.pop(name, None)
+            self._forget(name)
         self._stamps = dict(listing.files)
         return decided
 
@@ -52,39 +57,50 @@ class Contents:
 
     def keep(self, name: str, digest: bytes, outcome: Outcome) -> None:
         """Remember what came of a file."""
+        self._forget(name)
         self._results[name] = _Result(digest, outcome)
+        if isinstance(outcome, tuple):
+            self._bad[name] = outcome
 
     def read_again(self, name: str) -> None:
         """Read this file with the next change of any file, whether its own stamp is new or not."""
-        self._stamps.pop(name, None)
+        self._stamps[name] = NEVER
 
     def problems(self, listing: Listing) -> tuple[Problem, ...]:
         """Everything that keeps this state from being published."""
-        found = list(listing.problems)
-        for result in self._results.values():
-            if isinstance(result.outcome, tuple):
-                found += result.outcome
-        seen_files = sum(map(is_resource_file, listing.files))
-        if not found and (emptied := refuse_emptied(self.live_files, seen_files, self._directory)):
+        found = [*listing.problems, *(problem for problems in self._bad.values() for problem in problems)]
+        seen = any(map(is_resource_file, listing.files))
+        if not found and (emptied := refuse_emptied(self.live_files, seen, self._directory)):
             found.append(emptied)
         return tuple(sorted(found, key=lambda problem: (problem.file, problem.line)))
 
-    def files(self) -> tuple[ParsedFile, ...]:
-        """The files that parsed, in the order of their names."""
-        good = ((name, result.outcome) for name, result in sorted(self._results.items()))
-        return tuple(outcome for _, outcome in good if isinstance(outcome, ParsedFile))
+    def next(self) -> Snapshot | None:
+        """The state of all files that parsed; None if it is the one that is live. Raises `InconsistentSnapshot`."""
+        base = self._live if self._live is not None else Snapshot.build(())
+        results = {name: self._results.get(name) for name in self._pending}
+        files = [result.outcome for result in results.values() if result is not None]
+        made = base.next(
+            [file for file in files if isinstance(file, ParsedFile)],
+            [name for name, result in results.items() if result is None],
+        )
+        return None if made is self._live else made
 
-    def is_live(self, files: tuple[ParsedFile, ...]) -> bool:
-        """Whether exactly these were published last."""
-        if self._live is None or len(self._live) != len(files):
-            return False
-        return all(one is other for one, other in zip(self._live, files, strict=True))
-
-    def published(self, files: tuple[ParsedFile, ...]) -> None:
-        """Note that these are live now."""
-        self._live = files
+    def published(self, snapshot: Snapshot) -> None:
+        """Note that this is live now."""
+        self._live = snapshot
+        self._pending.clear()
 
     @property
     def live_files(self) -> int:
         """How many files the last good state has."""
-        return len(self._live or ())
+        return 0 if self._live is None else len(self._live.files)
+
+    @property
+    def live_resources(self) -> int:
+        """How many resources these hold."""
+        return 0 if self._live is None else self._live.resources
+
+    def _forget(self, name: str) -> None:
+        self._results.pop(name, None)
+        self._bad.pop(name, None)
+        self._pending.add(name)

@@ -10,6 +10,7 @@ from xds.config.problems import Problem, shown
 from xds.config.snapshot import Snapshot
 from xds.control.readiness import Readiness
 from xds.control.store import Store
+from xds.control.telling import tell
 from xds.edge.stream import Stream, wake_all
 from xds.engine.session import Session
 from xds.errors import Fault
@@ -31,18 +32,18 @@ class Publisher:
         on_change: Callable[[], None],
         wake: Callable[[Iterable[Session]], None] = wake_all,
     ) -> None:
-        self._store = store
+        self.store = store
         self._readiness = readiness
         self._on_change = on_change
         self._wake = wake
         self._reported: tuple[Problem, ...] = ()
-        self._warned: tuple[Problem, ...] = ()
         self.change = 0
         """Number of the state that is live; 0: none yet."""
 
     def publish(self, snapshot: Snapshot) -> None:
         """Make this state live. Nothing is awaited: slow clients hold nobody up."""
-        published = self._store.publish(snapshot)
+        old = self.store.snapshot
+        published = self.store.publish(snapshot)
         self.change += 1
         self._on_change()
         for stream in published.displaced:
@@ -50,10 +51,7 @@ class Publisher:
             stream.end(Fault.UNAVAILABLE, MOVED)
         self._wake(published.woken)
         self._readiness.loaded()
-        for warning in snapshot.warnings:
-            if warning not in self._warned:
-                _log(logging.WARNING, "resources doubtful", warning)
-        self._warned = snapshot.warnings
+        tell("resources doubtful", snapshot.warnings_since(old))
         event(
             log,
             logging.INFO,
@@ -66,9 +64,8 @@ class Publisher:
 
     def report(self, problems: tuple[Problem, ...]) -> None:
         """Log what is new among the problems, and that they are over."""
-        for problem in problems:
-            if problem not in self._reported:
-                _log(logging.ERROR, "resources refused", problem)
+        reported = frozenset(self._reported)
+        tell("resources refused", [problem for problem in problems if problem not in reported], level=logging.ERROR)
         if problems and self.change == 0:
             self._readiness.not_loaded(shown(problems))
         elif problems and problems != self._reported:
@@ -76,17 +73,3 @@ class Publisher:
         elif self._reported and not problems:
             event(log, logging.INFO, "the resources are in order again", change=self.change)
         self._reported = problems
-
-
-def _log(level: int, what: str, problem: Problem) -> None:
-    event(
-        log,
-        level,
-        what,
-        file=problem.file,
-        line=problem.line or None,
-        column=problem.column or None,
-        resource=problem.resource,
-        field=problem.field,
-        error=problem.message,
-    )

@@ -30,10 +30,10 @@ def list_directory(directory: Path) -> Listing:
     files: dict[str, Stamp] = {}
     problems: list[Problem] = []
     try:
-        for found in _walk(directory, "", frozenset(), problems):
+        for found, entry in _walk(directory, "", frozenset(), problems):
             if not (is_resource_file(found) or is_python_module(found)):
                 continue
-            _stamp(directory, found, files, problems)
+            _stamp(found, entry, files, problems)
             if len(files) > FILES_MAX:
                 problems.append(Problem(str(directory), f"holds more than {FILES_MAX} files"))
                 break
@@ -42,7 +42,9 @@ def list_directory(directory: Path) -> Listing:
     return Listing(files, tuple(problems))
 
 
-def _walk(root: Path, below: str, parents: frozenset[tuple[int, int]], problems: list[Problem]) -> Iterator[str]:
+def _walk(
+    root: Path, below: str, parents: frozenset[tuple[int, int]], problems: list[Problem]
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
     here = root / below
     status = here.stat()
     identity = (status.st_dev, status.st_ino)
@@ -50,24 +52,23 @@ def _walk(root: Path, below: str, parents: frozenset[tuple[int, int]], problems:
         problems.append(Problem(below, "the directory lies within itself (a symbolic link leads back) or too deep"))
         return
     with os.scandir(here) as entries:
-        names = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
-    for name, is_directory in names:
-        path = f"{below}/{name}" if below else name
-        if not is_directory:
-            yield path
-        elif name != "__pycache__":
+        seen = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    for entry in seen:
+        path = f"{below}/{entry.name}" if below else entry.name
+        if not entry.is_dir():
+            yield path, entry
+        elif entry.name != "__pycache__":
             try:
                 yield from _walk(root, path, parents | {identity}, problems)
             except OSError as error:
                 problems.append(Problem(path, f"the directory cannot be read: {error.strerror}"))
 
 
-def _stamp(directory: Path, name: str, files: dict[str, Stamp], problems: list[Problem]) -> None:
-    path = directory / name
+def _stamp(name: str, entry: os.DirEntry[str], files: dict[str, Stamp], problems: list[Problem]) -> None:
     try:
-        status = path.stat()
+        status = entry.stat()  # of what a symbolic link leads to
     except FileNotFoundError:
-        if path.is_symlink():  # otherwise it went away since it was listed, and the watch will say so
+        if entry.is_symlink():  # otherwise it went away since it was listed, and the watch will say so
             problems.append(Problem(name, "is a symbolic link to a file that does not exist"))
         return
     except OSError as error:

@@ -1,6 +1,6 @@
 """The directory of resources as a source of snapshots.
 
-One way only: watch → wait for quiet → list → read what changed → parse → `Snapshot.build` → sink. The directory is one
+One way only: watch → wait for quiet → list → read what changed → parse → `Snapshot.next` → sink. The directory is one
 unit: while any of its files is bad nothing of it is published, because the good half of a change is a state that nobody
 wrote. The last good state stays live, and every problem is handed to the sink for the status, the log and the metrics.
 
@@ -22,7 +22,6 @@ from typing import Final, Protocol, TypeVar
 import trio
 
 from xds.config.problems import Problem
-from xds.config.snapshot import Snapshot
 from xds.control import child, reading, scan
 from xds.control.contents import Contents, digest_of
 from xds.control.flow import Sink, SourceStatus
@@ -109,14 +108,18 @@ class DirectorySource:
         """One pass over the directory; it ends with a publication or with the reasons why there is none."""
         self._debounce.taken()
         everything, self._everything = self._everything, False
-        listing = await self._offload(partial(reading.list_directory, self._directory))
-        decided = self._contents.begin(listing, everything=everything)
+        listing, decided = await self._offload(partial(self._look, everything=everything))
         async with trio.open_nursery() as nursery:
             for name in decided.read:
                 nursery.start_soon(self._read, name)
         problems = self._contents.problems(listing) or await self._publish(sink)
         self._settle(problems)
         sink.report(problems)
+
+    def _look(self, *, everything: bool) -> tuple[scan.Listing, scan.Plan]:
+        """All that a change costs for each file that did not change: its stamp is taken and compared."""
+        listing = reading.list_directory(self._directory)
+        return listing, self._contents.begin(listing, everything=everything)
 
     async def _read(self, name: str) -> None:
         try:
@@ -140,18 +143,15 @@ class DirectorySource:
         return child.output_of(ended, name)
 
     async def _publish(self, sink: Sink) -> tuple[Problem, ...]:
-        files = self._contents.files()
-        if self._contents.is_live(files):
-            return ()
         try:
-            snapshot = await self._offload(partial(Snapshot.build, files))
+            snapshot = await self._offload(self._contents.next)
         except ConfigError as error:
             return problems_of(str(self._directory), error)
-        sink.publish(snapshot)
-        self._contents.published(files)
+        if snapshot is not None:
+            sink.publish(snapshot)
+            self._contents.published(snapshot)
         return ()
 
     def _settle(self, problems: tuple[Problem, ...]) -> None:
-        old = self.status
-        resources = old.resources if problems else sum(len(file.resources) for file in self._contents.files())
-        self.status = SourceStatus(old.path, self._contents.live_files, resources, problems, old.loads + 1)
+        old, contents = self.status, self._contents
+        self.status = SourceStatus(old.path, contents.live_files, contents.live_resources, problems, old.loads + 1)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from xds.config.scope import NodeFacts, ScopeKey, Selector
+from xds.config.difference import difference
+from xds.config.index import Edits
+from xds.config.scope import NodeFacts, ScopeKey
 from xds.config.snapshot import Snapshot
+from xds.control.telling import tell
 from xds.engine.session import Session
 from xds.engine.view import View
 
@@ -82,12 +85,16 @@ class Store(Generic[M]):
             group = Group(key, View())
             group.view.apply(self._snapshot.records_for(key).values(), ())
             self._by_key[key] = self._by_view[group.view] = group
+            tell(
+                "resources doubtful for some nodes", self._snapshot.problems(key), node=facts.spiffe_id or facts.node_id
+            )
         return group
 
     def publish(self, snapshot: Snapshot) -> Published[M]:
-        """Swap the snapshot and bring every view to it."""
+        """Swap the snapshot and bring every view to it, at the cost of the files that changed and their readers."""
         old, self._snapshot = self._snapshot, snapshot
-        parted = old is None or _selection(old) != _selection(snapshot)
+        edits = snapshot.changes_since(old)
+        selected = frozenset(_selected_differently(edits))
         woken: list[Session] = []
         displaced: list[M] = []
         changed = 0
@@ -96,9 +103,9 @@ class Store(Generic[M]):
                 self._drop(group)
                 continue
             key_old, commit_old = group.key, group.view.commit
-            if parted:
-                displaced += _rescope(group, snapshot)
-            upserts, removals = Snapshot.diff(old, snapshot, key_old, group.key)
+            if selected:
+                displaced += _rescope(group, snapshot, selected)
+            upserts, removals = difference(edits, snapshot.files, key_old, group.key)
             woken += group.view.apply(upserts, removals)
             changed += group.view.commit != commit_old
         self._index()
@@ -115,16 +122,22 @@ class Store(Generic[M]):
             self._by_key.setdefault(group.key, group)
 
 
-def _selection(snapshot: Snapshot) -> list[tuple[str, tuple[Selector, ...]]]:
-    """All that scopes depend on."""
-    return [(path, file.selectors) for path, file in snapshot.files.items() if file.selectors]
+def _selected_differently(edits: Edits) -> Iterator[str]:
+    """The files that are for other nodes than before."""
+    for path, (old, new) in edits.items():
+        if (old.selectors if old is not None else ()) != (new.selectors if new is not None else ()):
+            yield path
 
 
-def _rescope(group: Group[M], snapshot: Snapshot) -> list[M]:
-    """Give the group the scope that most of its members have now, and say which have another."""
-    keys = {member: snapshot.scopes(facts) for member, facts in group.members.items()}
-    ((group.key, _),) = Counter(keys.values()).most_common(1)
-    others = [member for member, key in keys.items() if key != group.key]
+def _rescope(group: Group[M], snapshot: Snapshot, selected: frozenset[str]) -> list[M]:
+    """Give the group the scope that most of its members have now, and say which have another.
+
+    Only these files are looked at: of all others the members get the same as before.
+    """
+    parts = {member: snapshot.scopes(facts, selected) for member, facts in group.members.items()}
+    ((part, _),) = Counter(parts.values()).most_common(1)
+    group.key = tuple(sorted((frozenset(group.key) - selected).union(part)))
+    others = [member for member, other in parts.items() if other != part]
     for member in others:
         del group.members[member]
     return others

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from xds import names
+from xds.config.difference import difference
 from xds.config.files import parse_file
 from xds.config.scope import NodeFacts
 from xds.config.snapshot import InconsistentSnapshot, Snapshot
@@ -60,7 +61,8 @@ def test_everybody_gets_what_is_for_everybody():
     snapshot = Snapshot.build([_file("b.yaml", _static("two")), _file("a.yaml", _static("one"))])
     assert snapshot.scopes(WEB) == ()
     assert _names(snapshot) == {"one", "two"}
-    assert list(snapshot.files) == ["a.yaml", "b.yaml"]
+    assert sorted(snapshot.files) == ["a.yaml", "b.yaml"]
+    assert snapshot.resources == 2
     assert snapshot.warnings == ()
 
 
@@ -156,7 +158,7 @@ def test_every_problem_is_told():
 
 
 def _diff(old, new, key_old=(), key_new=()):
-    upserts, removals = Snapshot.diff(old, new, key_old, key_new)
+    upserts, removals = difference(new.changes_since(old), new.files, key_old, key_new)
     return sorted(record.name for record in upserts), sorted(name for _, name in removals)
 
 

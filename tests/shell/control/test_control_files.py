@@ -86,7 +86,7 @@ def test_a_child_that_does_not_end_is_stopped_with_all_that_it_started(tmp_path)
     )
 
     async def main() -> None:
-        with trio.CancelScope() as scope:
+        with trio.fail_after(20), trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(child.run, [sys.executable, "-c", script], "a.py")
                 while not (pids.exists() and pids.read_text()):  # noqa: ASYNC110 (another process tells)
