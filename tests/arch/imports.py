@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -22,40 +22,45 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def _imported(tree: ast.AST, module: str, *, package: bool) -> Iterator[str]:
-    for node in ast.walk(tree):
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text())
+
+
+def imported(text: ast.AST, known: Collection[str]) -> Iterator[str]:
+    """Full names that a text imports, wherever in it. `from room import module` names the module, not the room."""
+    for node in ast.walk(text):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parents = module.split(".")
-                kept = parents[: len(parents) - node.level + (1 if package else 0)]
-                base = ".".join([*kept, *([base] if base else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in known else str(node.module)
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called == "open":
+                yield "open"  # a file, without an import that would tell
+            if called == "importlib.import_module" and isinstance(node.args[0], ast.Constant):
+                yield str(node.args[0].value)
 
 
 @cache
-def direct(module: str) -> frozenset[str]:
-    """What a module's text imports, wherever in the text: our modules by their full name, others likewise."""
-    path = modules()[module]
-    names = set(_imported(ast.parse(path.read_text()), module, package=path.name == "__init__.py"))
-    return frozenset(name for name in names if name in modules() or name.split(".")[0] not in OURS)
+def graph() -> dict[str, frozenset[str]]:
+    """What each module imports by itself."""
+    return {module: frozenset(imported(tree(module), modules())) for module in modules()}
 
 
-@cache
-def reached(module: str) -> dict[str, tuple[str, ...]]:
-    """Everything that an import of a module brings along, each with the way to it."""
+def reached(module: str, imports: Mapping[str, Collection[str]]) -> dict[str, tuple[str, ...]]:
+    """Everything that an import of a module brings along, each with the way to it; a package comes with its modules."""
     ways: dict[str, tuple[str, ...]] = {}
     todo = [(module, (module,))]
     while todo:
         name, way = todo.pop()
-        for imported in direct(name):
-            if imported not in ways:
-                ways[imported] = (*way, imported)
-                if imported in modules():
-                    todo.append((imported, (*way, imported)))
+        packages = [name[:dot] for dot, letter in enumerate(name) if letter == "."]
+        for other in (*imports.get(name, ()), *(package for package in packages if package in imports)):
+            if other not in ways:
+                ways[other] = (*way, other)
+                todo.append((other, ways[other]))
     return ways
 
 

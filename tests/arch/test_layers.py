@@ -1,117 +1,140 @@
-"""The layer rules. Each holds the reason that it prints, and follows indirect imports."""
+"""The layer rules of `layers.py`, held against the source, and against imports that are planted to be found."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ast
+import graphlib
+from collections.abc import Collection, Mapping
 
 import pytest
-from imports import direct, modules, reached, within
+from imports import OURS, graph, imported, modules, reached, within
+from layers import NEVER, PURE, ROWS, VOCABULARY, Row, patterns
 
 
-@dataclass(frozen=True)
-class Rule:
-    who: tuple[str, ...]
-    may_not: tuple[str, ...]
-    reason: str
-    but: tuple[str, ...] = ()
-    """Modules of `who` to which the rule does not apply."""
-    only_direct: bool = False
-    """True where reaching it through an allowed room is fine."""
+def homes(module: str) -> list[tuple[Row, str]]:
+    """Rows in which a module stands, each with the words it stands there under: its own name, or else its room."""
+    for word in (module, f"{module}.*", f"{module.rpartition('.')[0]}.*"):
+        if found := [(row, word) for row in ROWS if word in patterns(row.who)]:
+            return found
+    return []
 
 
-FRAMEWORKS = ("trio", "asyncio", "grpc", "google.protobuf", "envoy_data_plane", "uvloop", "starlette", "hypercorn")
-
-ROOMS = ("engine", "api", "config", "control", "edge", "server", "resources")
-
-RULES = [
-    Rule(("xds",), ("ca", "cryptography"), "xds never sees a private key, so it cannot leak one"),
-    Rule(
-        ("xds.names", "xds.errors", "xds.limits", "xds.logs"),
-        (*FRAMEWORKS, "xds.engine", "xds.api", "xds.config", "xds.control", "xds.edge"),
-        "vocabulary must be free of frameworks",
-    ),
-    Rule(
-        ("xds.engine",),
-        (*FRAMEWORKS, "logging", "time", "random", "datetime"),
-        "the core must be testable with no loop and no clock",
-        but=("xds.engine.wire",),
-    ),
-    Rule(("xds.engine.wire",), ("trio", "asyncio", "grpc", "envoy_data_plane"), "it knows the envelope, and only that"),
-    Rule(
-        ("xds.engine",),
-        ("xds.api", "xds.config", "xds.control", "xds.edge", "xds.server"),
-        "arrows run downwards only",
-    ),
-    Rule(
-        ("xds.api",),
-        ("trio", "asyncio", "grpc", "xds.config", "xds.control", "xds.edge"),
-        "translation is a pure function",
-    ),
-    Rule(("xds.config",), ("trio", "asyncio", "grpc", "xds.control", "xds.edge"), "translation is a pure function"),
-    Rule(("xds.control",), ("grpc", "asyncio"), "only the edge knows the transport", only_direct=True),
-    Rule(
-        ("xds.edge",),
-        ("xds.config", "xds.control", "xds.api", "xds.server"),
-        "the transport carries bytes, it does not know what they mean",
-    ),
-    Rule(("xds.server", "xds.control", "xds.__main__"), ("envoy_data_plane",), "typed classes sit on no hot path"),
-    Rule(
-        ("ca.identity",),
-        ("trio", "grpc", "asyncio", "ca.signer", "ca.svid", "ca.server", "ca.enroll"),
-        "policy must not need a key to be tested",
-    ),
-    Rule(
-        ("ca.signer",),
-        ("trio", "grpc", "asyncio", "xds.edge", "ca.svid", "ca.server"),
-        "issuing is synchronous and auditable",
-        but=("ca.signer.service", "ca.signer.__main__", "ca.signer"),
-    ),
-    Rule(("ca.signer",), ("grpc", "asyncio", "ca.svid", "ca.server"), "no gRPC or thread of its near the CA keys"),
-    Rule(
-        ("ca.svid", "ca.server", "ca.enroll", "ca.__main__", "ca.identity"),
-        ("ca.signer",),
-        "CA keys have one door, and it is a socket",
-    ),
-    Rule(
-        ("ca.svid", "ca.server", "ca.enroll", "ca.__main__"),
-        ("xds.config", "xds.control", "xds.api", "xds.server", "xds.resources"),
-        "re-use the machine, not the product",
-    ),
-    Rule(("ca.svid",), ("ca.server",), "arrows run downwards only"),
-    Rule(("ca.svid.schedule",), ("trio", "grpc", "cryptography.hazmat"), "timing never touches a key"),
-    Rule(("ca.server", "ca.enroll"), ("grpc", "asyncio"), "only SDS's edge knows the transport", only_direct=True),
-    Rule(
-        ("legation",),
-        ("ca", *(f"xds.{room}" for room in ROOMS), "grpc", "cryptography"),
-        "the umbrella starts processes and holds nothing",
-    ),
-]
+def faults(module: str, names: Collection[str]) -> list[str]:
+    """What of a module's imports its row does not allow."""
+    (row, _), *_ = homes(module)
+    ours, third, effects = patterns(row.ours), row.third.split(), row.effects.split()
+    wrong = []
+    for name in names:
+        top = name.split(".")[0]
+        if top in OURS:
+            fine = name in modules() and not {name, homes(name)[0][1]}.isdisjoint(ours)
+        else:
+            fine = top in PURE.split() or top in effects or any(within(name, package) for package in third)
+        if not fine:
+            wrong.append(f"{module} -> {name}: {row.reason}")
+    return wrong
 
 
-def _applies(rule: Rule, module: str) -> bool:
-    return any(within(module, room) for room in rule.who) and module not in rule.but
+def ways(imports: Mapping[str, Collection[str]]) -> list[str]:
+    """Each way that must not be."""
+    found = []
+    for who, what, reason in NEVER:
+        for module in imports:
+            if any(within(module, one[:-2]) if one.endswith(".*") else module == one for one in who.split()):
+                for name, way in reached(module, imports).items():
+                    if any(within(name, one) for one in what.split()):
+                        found.append(f"{' -> '.join(way)}: {reason}")
+    return found
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.who[0]}-not-{rule.may_not[0]}")
-def test_a_layer_imports_only_what_it_may(rule: Rule) -> None:
-    broken = []
-    for module in modules():
-        if not _applies(rule, module):
-            continue
-        ways = {name: (module, name) for name in direct(module)} if rule.only_direct else reached(module)
-        broken += [
-            " -> ".join(way) for name, way in ways.items() if any(within(name, forbidden) for forbidden in rule.may_not)
-        ]
-    assert not broken, f"{rule.reason}:\n" + "\n".join(broken)
+def test_every_module_stands_in_one_row() -> None:
+    assert {module: len(homes(module)) for module in modules() if len(homes(module)) != 1} == {}
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.who[0]}-not-{rule.may_not[0]}")
-def test_a_rule_speaks_of_rooms_that_exist(rule: Rule) -> None:
-    ours = [name for name in (*rule.who, *rule.may_not) if name.split(".")[0] in {"xds", "ca", "legation"}]
-    missing = [name for name in (*ours, *rule.but) if name not in modules()]
-    assert missing == [], "a rule about a room that is gone checks nothing"
+def test_every_row_speaks_of_modules_that_exist() -> None:
+    spoken = [word for row in ROWS for word in (*patterns(row.who), *patterns(row.ours))]
+    spoken += [word for who, what, _ in NEVER for word in (*who.split(), *what.split()) if word.split(".")[0] in OURS]
+    assert [word for word in spoken if word.removesuffix(".*") not in modules()] == []
 
 
-def test_a_planted_import_would_be_found() -> None:
-    ways = reached("xds.server")
-    assert any(within(name, "grpc") for name in ways), "the walk must follow indirect imports, here by xds.edge"
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_only_what_its_row_allows(module: str) -> None:
+    assert faults(module, graph()[module]) == []
+
+
+def test_no_row_allows_what_none_of_its_modules_needs() -> None:
+    idle = []
+    for row in ROWS:
+        used = {name for module in modules() if homes(module)[0][0] is row for name in graph()[module]}
+        tops = {name.split(".")[0] for name in used}
+        idle += [f"{row.who}: {word}" for word in row.effects.split() if word not in tops]
+        idle += [f"{row.who}: {word}" for word in row.third.split() if not any(within(name, word) for name in used)]
+        needed = {word for name in used if name in modules() for word in (name, homes(name)[0][1])}
+        idle += [f"{row.who}: {word}" for word in patterns(row.ours) if word not in {*needed, *patterns(VOCABULARY)}]
+    assert idle == [], "a permission that nobody uses is a hole"
+
+
+def test_what_is_pure_imports_nothing_of_the_shell() -> None:
+    layer = {module: homes(module)[0][0].layer for module in modules()}
+    up = [
+        f"{module} ({layer[module]}) -> {name} ({layer[name]})"
+        for module, names in graph().items()
+        for name in names
+        if name in layer and layer[module] < "L3" and layer[name] > layer[module]
+    ]
+    assert up == []
+
+
+def test_rooms_import_each_other_in_one_direction() -> None:
+    rooms: dict[str, set[str]] = {}
+    for module, names in graph().items():
+        here = ".".join(module.split(".")[:2])
+        rooms.setdefault(here, set()).update({".".join(name.split(".")[:2]) for name in names if name in modules()})
+        rooms[here].discard(here)
+    graphlib.TopologicalSorter(rooms).prepare()  # raises with the circle
+
+
+def test_nothing_is_reached_that_must_not_be() -> None:
+    assert ways(graph()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("ca.identity.profile", "import logging, time, random"),
+        ("ca.identity.profile", "from google.protobuf import message"),
+        ("ca.signer.issuer", "from xds.config import files"),
+        ("ca.svid.holder", "import grpc"),
+        ("ca.svid.rotator", "import asyncio"),
+        ("ca.svid.secrets", "import trio"),
+        ("ca.svid.slot", "import trio"),
+        ("legation.report", "def late():\n    import trio"),
+        ("xds.api.walk", "from xds.engine.session import Session"),
+        ("xds.config.files", "import logging, time, os"),
+        ("xds.config.files", "def late(path):\n    return open(path)"),
+        ("xds.control.store", "from xds.server import serve"),
+        ("xds.engine.session", "import socket, threading"),
+        ("xds.engine.session", "from xds.engine import wire"),
+        ("xds.engine.wire", "from logging import getLogger"),
+        ("xds.server", "import asyncio, grpc.aio"),
+    ],
+)
+def test_a_planted_import_is_found(module: str, text: str) -> None:
+    planted = list(imported(ast.parse(text), modules()))
+    assert len(faults(module, planted)) == len(planted) > 0
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "way"),
+    [
+        ("xds.names", "cryptography.x509", "xds.server -> "),
+        ("xds.logs", "ca.errors", "xds.logs -> ca.errors"),
+        ("xds.errors", "grpc", "ca.signer.service -> "),
+        ("ca.svid.trust", "ca.signer.key", "ca.enroll -> "),
+        ("legation.backoff", "xds.edge.guest", "legation.cli.up -> "),
+        ("xds.control.flow", "xds.resources", "xds.__main__ -> "),
+    ],
+)
+def test_a_planted_way_is_found(module: str, name: str, way: str) -> None:
+    planted = {**graph(), module: {*graph()[module], name}}
+    assert any(found.startswith(way) for found in ways(planted))
