@@ -32,8 +32,8 @@ class Held:
     """When a response came."""
     last_nonce: str = ""
     """Of the last response that was answered."""
-    rejected: dict[str, tuple[bytes, int]] = field(default_factory=dict)
-    """Name -> the body that was rejected, and when."""
+    rejected: dict[str, dict[bytes, int]] = field(default_factory=lambda: defaultdict(dict))
+    """Name -> the bodies that were rejected since the last good one, and when."""
     told: int = 0
     """Grows with each change of the type in the view, and of the subscription."""
     patient: bool = True
@@ -80,10 +80,9 @@ class Model:
         self.nonces.add(response.nonce)
         assert not (held.waiting and held.patient), "two responses in flight"
         for name, body in response.resources.items():
-            rejected, when = held.rejected.get(name, (None, 0))
             if policy_of(response.type_url).full_state and not self.delta:
                 continue
-            assert (body, held.told) != (rejected, when), f"{name} was rejected, and nothing has happened since"
+            assert held.rejected[name].get(body) != held.told, f"{name} was rejected, and nothing has happened since"
         held.waiting.append(response)
         held.read_at[response.nonce] = held.told
         held.patient = True
@@ -115,6 +114,7 @@ class Model:
             held.versions.pop(name, None)
         if not (wildcard or names):
             held.waiting.clear()  # nobody waits for what is in flight: it is dropped unanswered
+            held.type_version = ""  # who holds nothing claims nothing
         return self.send(request)
 
     def _subscription(self, type_url: str, wanted: set[str], had: set[str], *, first: bool) -> Any:
@@ -144,8 +144,10 @@ class Model:
         else:
             for name, body in wanted.items():
                 if held.resources.get(name) != body:  # otherwise it may be the good one, sent over a rejected one
-                    rejected, _ = held.rejected.pop(name, (body, 0))
-                    held.told += rejected != body  # a cure; what was rejected beside it may be tried again
+                    rejected = held.rejected.pop(name, {})
+                    held.told += bool(
+                        rejected.keys() - {body}
+                    )  # a cure; what was rejected beside it may be tried again
             held.resources.update(wanted)
         held.versions.update((name, response.versions[name]) for name in wanted if name in response.versions)
         for name in response.removed:
@@ -158,7 +160,7 @@ class Model:
         held = self.types[type_url]
         response = held.waiting.pop(0)
         for name, body in response.resources.items():
-            held.rejected[name] = (body, held.read_at[response.nonce])
+            held.rejected[name][body] = held.read_at[response.nonce]
         for name in response.removed:
             held.resources.pop(name, None)
             held.versions.pop(name, None)
@@ -215,7 +217,7 @@ class Model:
             assert not status.in_flight
             for name, record in records.items():
                 if held.wants(name) and held.resources.get(name) != record.body:
-                    assert held.rejected.get(name, (b"",))[0] == record.body, f"{type_url} {name} never arrived"
+                    assert record.body in held.rejected[name], f"{type_url} {name} never arrived"
             tells = policy_of(type_url).answer_missing if self.delta else policy_of(type_url).full_state
             if tells and not blocked and not status.rejection:
                 assert set(held.resources) <= set(records), f"{type_url} {set(held.resources) - set(records)} stayed"

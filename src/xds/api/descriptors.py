@@ -11,8 +11,9 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.internal import api_implementation
 from google.protobuf.message import Message
 
+from xds.api.quoting import TYPE_CHARS_MAX, quoted
 from xds.errors import ConfigError, LocalError
-from xds.names import PREFIX, shown
+from xds.names import PREFIX
 
 COVERAGE: Final = "Envoy API v3, complete for Envoy 1.36"
 """What this version of the source was measured to carry (`bench/api_coverage.py`)."""
@@ -39,7 +40,7 @@ class EnvoyApi:
             try:
                 descriptor = self.pool.FindMessageTypeByName(full_name)
             except KeyError:
-                raise UnknownType(f"unknown type {shown(full_name)}: this build carries {self.version}") from None
+                raise UnknownType(f"unknown type {quoted(full_name, TYPE_CHARS_MAX)}: this build carries {self.version}") from None
             found = self._classes[full_name] = message_factory.GetMessageClass(descriptor)
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from xds.names import shown
+from xds.api.quoting import NAME_CHARS_MAX, quoted, revealing
 
 Step = str | int
 """A field, a key of a map, or an index of a list."""
@@ -12,7 +12,8 @@ Step = str | int
 Path = tuple[Any, Step] | None
 """Linked from the inside out, (the path so far, the last step), because nearly no path is ever shown."""
 
-STEP_CHARS_MAX: Final = 256
+SHORT: Final = 40
+"""An identifier shorter than this is taken for the name of a field without a further look."""
 
 
 def path_steps(path: Path) -> tuple[Step, ...]:
@@ -31,9 +32,14 @@ def steps_text(steps: tuple[Step, ...]) -> str:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
-            plain = step.isascii() and step.isprintable() and len(step) <= STEP_CHARS_MAX
-            text += "." * bool(text) + (step if plain else shown(step))
+            text += "." * bool(text) + (step if _plain(step) else quoted(step))
     return text
+
+
+def _plain(step: str) -> bool:
+    if len(step) < SHORT and step.isidentifier():
+        return True
+    return step.isascii() and step.isprintable() and len(step) <= NAME_CHARS_MAX and not revealing(step)
 
 
 def path_text(path: Path) -> str:

@@ -66,6 +66,8 @@ REFUSED_FIELDS: Final = {
     **{f"{core}.{CALLS}": frozenset({"access_token", "google_refresh_token"}) for core in (CORE, CORE_V2)},
     **{f"{core}.{CALLS}.ServiceAccountJWTAccessCredentials": frozenset({"json_key"}) for core in (CORE, CORE_V2)},
     **{f"{core}.{CALLS}.GoogleIAMCredentials": frozenset({"authorization_token"}) for core in (CORE, CORE_V2)},
+    **{f"{core}.{CALLS}.StsService": frozenset({"subject_token_path", "actor_token_path"}) for core in (CORE, CORE_V2)},
+    f"{CALL_CREDENTIALS}.sts_service.v3.StsServiceCredentials": frozenset({"subject_token_path", "actor_token_path"}),
     f"{CALL_CREDENTIALS}.access_token.v3.AccessTokenCredentials": frozenset({"token"}),
     f"{CALL_CREDENTIALS}.google_iam.v3.GoogleIamCredentials": frozenset({"authorization_token"}),
     f"{CALL_CREDENTIALS}.google_refresh_token.v3.GoogleRefreshTokenCredentials": frozenset({"token"}),
@@ -73,7 +75,10 @@ REFUSED_FIELDS: Final = {
     "envoy.config.trace.v3.LightstepConfig": frozenset({"access_token", "access_token_file"}),
     "envoy.extensions.filters.http.aws_lambda.v3.Credentials": frozenset({"secret_access_key", "session_token"}),
 }
-"""They hold a credential and lack the annotation in the API that we carry."""
+"""They hold a credential, or say where one is, and lack the annotation in the API that we carry."""
+
+DATA_SOURCES: Final = frozenset({f"{CORE}.DataSource", f"{CORE_V2}.DataSource"})
+"""They have a field `filename`."""
 
 WANTED: Final = frozenset(
     {*CLUSTER_FIELDS, RDS, CLUSTER, SECRET_CONFIG, SERVER_TLS, *REFUSED_MESSAGES, *REFUSED_FIELDS}

@@ -137,10 +137,11 @@ class Walker:
         cls = self._class(path, message.type_url)
         plain = json_format.MessageToDict(message.value, descriptor_pool=self._api.pool)
         try:
-            return json_format.ParseDict(plain, cls(), ignore_unknown_fields=True, descriptor_pool=self._api.pool)
+            return json_format.ParseDict(plain, cls(), descriptor_pool=self._api.pool)
         except json_format.ParseError:
-            # The parser's own message would quote the value.
-            raise UnknownContent((path, "value"), f"is no valid {cls.DESCRIPTOR.full_name}") from None
+            # The parser's own message would quote the value, or a field's name, which may be one.
+            reason = f"is no valid {cls.DESCRIPTOR.full_name}, or has fields that it lacks in {self._api.version}"
+            raise UnknownContent((path, "value"), reason) from None
 
     def _class(self, path: Path, type_url: str) -> type[Message]:
         try:

@@ -10,7 +10,10 @@ from google.protobuf.message import Message
 from xds import limits, names
 from xds.api import sensitive
 from xds.api.faults import FieldFault
+from xds.api.keytext import key_in
+from xds.api.quoting import NAME_CHARS_MAX, TYPE_CHARS_MAX, WITHHELD, quoted, revealing
 from xds.api.references import Advice, Reference, References, unique
+from xds.api.tables import Kind
 from xds.api.walk import walker
 from xds.engine.record import Record, make_record
 
@@ -57,7 +60,10 @@ class Resource:
 def title(type_url: str, name: str) -> str:
     """`Cluster "web"`, for people."""
     kind = type_url.rpartition(".")[2]
-    return f'{kind} "{name}"' if name.isprintable() else f"{kind} {names.shown(name)}"
+    if revealing(name):
+        return f"{kind} {WITHHELD}"
+    plain = name.isprintable() and len(name) <= NAME_CHARS_MAX
+    return f'{kind} "{name}"' if plain else f"{kind} {quoted(name)}"
 
 
 def refuse_type(type_url: str) -> None:
@@ -68,7 +74,7 @@ def refuse_type(type_url: str) -> None:
         reason = f"a Secret does not belong here: keys are served by SDS, from another process; {sensitive.ADVICE}"
     else:
         kinds = ", ".join(sorted(url.rpartition(".")[2] for url in NAME_FIELDS))
-        reason = f"{names.shown(type_url)} is not a type that Envoy subscribes to here; those are {kinds}"
+        reason = f"{quoted(type_url, TYPE_CHARS_MAX)} is not a type that Envoy subscribes to here; those are {kinds}"
     raise FieldFault((None, "@type"), reason)
 
 
@@ -86,6 +92,8 @@ def refuse_name(name: str, field: str) -> None:
         raise FieldFault((None, field), "is missing: a resource is subscribed to by its name")
     if len(name.encode()) > limits.NAME_BYTES_MAX:
         raise FieldFault((None, field), f"is longer than {limits.NAME_BYTES_MAX} bytes")
+    if key_in(name.encode()):
+        raise FieldFault((None, field), f"holds a private key; {sensitive.ADVICE}")
     if name == "*":
         raise FieldFault((None, field), "may not be *, which subscribes to every resource")
 
@@ -97,7 +105,8 @@ def make_resource(type_url: str, name: str, message: Any, file: str, line: int) 
         sensitive.look(visit)
         found.look(visit)
     body = message.SerializeToString(deterministic=True)
-    sensitive.refuse_pem(message, body)
+    sensitive.refuse_keys(message, body)
     source = f"{file}:{line}" if line else file
-    record = make_record(type_url, name, body, children=unique(found.children), source=source)
+    clusters = dict.fromkeys(reference.cluster for reference in found.clusters if reference.kind is Kind.TRAFFIC)
+    record = make_record(type_url, name, body, children=unique(found.children), clusters=clusters, source=source)
     return Resource(record, file, line, found.checkable(), tuple(found.advice))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from xds.engine.events import Rejection, Status
+from xds.engine.events import Manifest, Rejection, Status
 from xds.engine.ordering import NEVER
 from xds.engine.record import Record
-from xds.engine.subscription import Subscription
+from xds.engine.subscription import Late, Subscription
 from xds.limits import ERROR_DETAIL_CHARS_MAX
 
 EVERYTHING: Final = "*"
@@ -32,11 +32,9 @@ WITHHELD: Final = "rejected by the client; its text is withheld, it may quote th
 _PUNCTUATION: Final = ".,:;'\"()[]{}<>"
 
 
-def accept(subscription: Subscription) -> bool:
+def accept(subscription: Subscription, manifest: Manifest) -> bool:
     """The response in flight is acknowledged. True if that makes more due: rejected resources are worth another try."""
-    manifest = subscription.landed()
-    if manifest is None:
-        return False
+    subscription.landed()
     subscription.acked_version = manifest.version
     if subscription.policy.resend_after_nack:
         subscription.acked.update((each.name, each) for each in manifest.changed if subscription.covers(each.name))
@@ -57,7 +55,7 @@ def _recovered(subscription: Subscription, changed: Iterable[Record]) -> bool:
     subscription.parked_version = ""
     retry = False
     for record in changed:
-        retry |= subscription.parked.pop(record.name, None) is not None
+        retry |= subscription.parked.pop(record.name, record.version) != record.version
     if not subscription.parked:
         subscription.rejected_from = NEVER
         subscription.rejection = None
@@ -69,23 +67,32 @@ def _recovered(subscription: Subscription, changed: Iterable[Record]) -> bool:
     return retry
 
 
-def reject(subscription: Subscription, detail: Status) -> Rejection:
+def reject(subscription: Subscription, manifest: Manifest, detail: Status) -> Rejection:
     """The response in flight is rejected: park what it said, and put back secrets that the client held before."""
-    nonce = subscription.nonce
     oldest = min(subscription.flight_oldest, subscription.flight_lost)
-    manifest = subscription.landed()
-    if manifest is None:
-        return stale(subscription.type_url, nonce, detail, redact=subscription.policy.redact_nack)
-    subscription.rejected_from = min(subscription.rejected_from, oldest)
+    subscription.landed()
     if subscription.full:
         subscription.parked_version = manifest.version
-    elif not manifest.restored:
-        subscription.park(manifest.changed)
     if subscription.policy.resend_after_nack and not manifest.restored:
         for record in manifest.changed:
             good = subscription.acked.get(record.name)
             if good is not None and good.version != record.version:
                 subscription.restore[record.name] = good
+    return _refused(subscription, subscription.nonce, manifest, oldest, detail)
+
+
+def reject_late(subscription: Subscription, late: Late, detail: Status) -> Rejection:
+    """A response that was given up is rejected after all, while the one after it is under way."""
+    subscription.late = None
+    return _refused(subscription, late.nonce, late.manifest, late.oldest, detail)
+
+
+def _refused(subscription: Subscription, nonce: str, manifest: Manifest, oldest: int, detail: Status) -> Rejection:
+    """Remember what the client refused, and say it."""
+    subscription.rejected_from = min(subscription.rejected_from, oldest)
+    if not (subscription.full or manifest.restored):
+        subscription.park(record for record in manifest.changed if _current(subscription, record))
+        subscription.undone.update(dict.fromkeys(manifest.removed))
     text = _text(detail.message, redact=subscription.policy.redact_nack)
     blamed = _blamed(text, manifest.changed)
     subscription.rejection = Rejection(
@@ -100,9 +107,16 @@ def reject(subscription: Subscription, detail: Status) -> Rejection:
     return subscription.rejection
 
 
-def stale(type_url: str, nonce: str, detail: Status, *, redact: bool) -> Rejection:
+def _current(subscription: Subscription, record: Record) -> bool:
+    """Whether the view still has that version: of a late rejection, only this is worth remembering."""
+    now = subscription.shelf.records.get(record.name)
+    return now is None or now.version == record.version
+
+
+def stale(subscription: Subscription, nonce: str, detail: Status) -> Rejection:
     """A rejection of something that is not in flight: told, and without effect (100)."""
-    return Rejection(type_url, nonce, "", (), detail.code, _text(detail.message, redact=redact))
+    text = _text(detail.message, redact=subscription.policy.redact_nack)
+    return Rejection(subscription.type_url, nonce, "", (), detail.code, text)
 
 
 def _text(message: str, *, redact: bool) -> str:

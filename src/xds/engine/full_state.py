@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from xds.engine import replies
 from xds.engine.events import Reply
 from xds.engine.gate import Window
 from xds.engine.ordering import NEVER
 from xds.engine.record import Record
 from xds.engine.subscription import Subscription
+
+NAMES_ONLY: Final = "+names"
+"""Ends the version of a response to names. On its next stream a client may ask for everything and say that it holds
+this version, and must not be taken for one that has everything (35)."""
 
 
 def choose(subscription: Subscription, window: Window, identifier: str) -> Reply | None:
@@ -31,7 +37,7 @@ def choose(subscription: Subscription, window: Window, identifier: str) -> Reply
     reply = _wildcard(subscription, upto, identifier) if subscription.wildcard else _named(subscription, identifier)
     subscription.removal_cursor = upto
     subscription.caught_up()
-    if reply is None or (reply.manifest.version == subscription.parked_version and not asked):
+    if reply.manifest.version == subscription.parked_version and not asked:
         return None  # back to what the client rejected, before it saw anything else (77)
     subscription.launched(reply, oldest, lost)
     return reply
@@ -55,34 +61,32 @@ def _retained(subscription: Subscription, upto: int) -> list[Record]:
     return list(retained.values())
 
 
-def _wildcard(subscription: Subscription, upto: int, identifier: str) -> Reply | None:
+def _wildcard(subscription: Subscription, upto: int, identifier: str) -> Reply:
     shelf = subscription.shelf
     cursor = -1 if subscription.initial else subscription.cursor
 
-    def build(serial: int) -> Reply:
-        retained = _retained(subscription, upto)
-        changed = shelf.records.values() if cursor < 0 else shelf.since(cursor)
-        gone = [record.name for record in shelf.lost(subscription.removal_cursor, upto)]
-        manifest = replies.manifest_of(shelf, shelf.version_with(retained), changed, gone)
-        return replies.sotw(shelf, manifest, [*shelf.records.values(), *retained], identifier, serial)
-
     key = ("full", identifier, cursor, subscription.removal_cursor, upto, tuple(subscription.lost))
-    return shelf.shared(key, subscription.last_serial, build)
+    reply = shelf.shared(key, subscription.last_serial)
+    if reply is not None:
+        return reply
+    retained = _retained(subscription, upto)
+    changed = shelf.records.values() if cursor < 0 else shelf.since(cursor)
+    gone = [record.name for record in shelf.lost(subscription.removal_cursor, upto)]
+    manifest = replies.manifest_of(shelf, shelf.version_with(retained), changed, gone)
+    return shelf.share(key, replies.sotw(shelf, manifest, [*shelf.records.values(), *retained], identifier))
 
 
-def _named(subscription: Subscription, identifier: str) -> Reply | None:
+def _named(subscription: Subscription, identifier: str) -> Reply:
     shelf = subscription.shelf
     held: list[Record] = [shelf.records[name] for name in subscription.names if name in shelf.records]
     changed = tuple(name for name in subscription.dirty if name in shelf.records)
 
-    def build(serial: int) -> Reply:
-        retained = _retained(subscription, shelf.removals.head)
-        manifest = replies.manifest_of(
-            shelf, shelf.version_with(retained), [shelf.records[name] for name in changed] or held
-        )
-        return replies.sotw(shelf, manifest, [*held, *retained], identifier, serial)
-
-    names = tuple(sorted(record.name for record in held))
-    return shelf.shared(
-        ("named", identifier, names, changed, tuple(subscription.lost)), subscription.last_serial, build
-    )
+    key = ("named", identifier, tuple(sorted(record.name for record in held)), changed, tuple(subscription.lost))
+    reply = shelf.shared(key, subscription.last_serial)
+    if reply is not None:
+        return reply
+    retained = _retained(subscription, shelf.removals.head)
+    about = [shelf.records[name] for name in changed] or held
+    manifest = replies.manifest_of(shelf, shelf.version_with(retained), about)
+    mark = "" if shelf.version_given else NAMES_ONLY
+    return shelf.share(key, replies.sotw(shelf, manifest, [*held, *retained], identifier, mark=mark))

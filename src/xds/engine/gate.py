@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 from xds.engine.ordering import NEVER, REMOVED_AFTER, WAITS_FOR
 from xds.engine.subscription import Subscription
+from xds.names import CLUSTER, ROUTE
 
 
 class Window(NamedTuple):
@@ -21,6 +22,7 @@ class Window(NamedTuple):
 
 
 OPEN: Final = Window()
+"""For whatever has to wait for nothing."""
 
 
 class Released(NamedTuple):
@@ -37,8 +39,6 @@ def window(subscriptions: Mapping[str, Subscription], subscription: Subscription
     """What of one type may be sent."""
     parents = WAITS_FOR.get(subscription.type_url)
     oldest_removal = subscription.oldest_removal()
-    if parents is None and oldest_removal == NEVER:
-        return OPEN
     held, changes = NEVER, True
     oldest = subscription.oldest_change()
     if parents is not None and released.changes < oldest < NEVER:
@@ -57,6 +57,15 @@ def window(subscriptions: Mapping[str, Subscription], subscription: Subscription
         cleared = min(cleared, parent.oldest_unsent(), parent.oldest_removal(), parent.rejected_from)
     before = min(cleared, max(answered, released.removals + 1))
     return Window(changes, before, held, oldest_removal if before <= oldest_removal < cleared else NEVER)
+
+
+def withheld(subscriptions: Mapping[str, Subscription], subscription: Subscription) -> Collection[str]:
+    """Clusters that this client refused. It takes a route to one that it does not have, and answers 503 (facts 20).
+
+    So such a route stays unsent, and the client keeps the one before it, until the clusters are accepted (71).
+    """
+    clusters = subscriptions.get(CLUSTER) if subscription.type_url == ROUTE else None
+    return () if clusters is None or clusters.rejection is None else clusters.rejection.names
 
 
 def _open(subscriptions: Mapping[str, Subscription], types: tuple[str, ...]) -> list[Subscription]:

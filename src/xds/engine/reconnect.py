@@ -10,8 +10,12 @@ from xds.engine.subscription import Subscription
 
 def trust_sotw(subscription: Subscription, version: str) -> None:
     """Equal versions spare the answer, but only to a pure wildcard of a full-state type: names prove nothing (35)."""
-    held = subscription.full and subscription.wildcard and not subscription.names
-    if held and version == subscription.shelf.version and not subscription.doubted:
+    if not (subscription.full and version):
+        return
+    if not subscription.wildcard:
+        # It may hold what is gone by now, and learns that from absence: so it is answered even if nothing is left (98).
+        subscription.initial = bool(subscription.names)
+    elif not subscription.names and version == subscription.shelf.version and not subscription.doubted:
         subscription.initial = False
         subscription.acked_version = subscription.sent_version = version
 

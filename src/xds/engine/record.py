@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NoReturn
 
 from xds.engine import framing
 
@@ -28,6 +28,8 @@ class Record:
     """Field 2 of a `DeltaDiscoveryResponse`."""
     children: tuple[tuple[str, str], ...] = field(compare=False)
     """(type_url, name) of what this resource makes a client fetch."""
+    clusters: tuple[str, ...] = field(compare=False)
+    """Names of the clusters that it sends traffic to."""
     source: str = field(compare=False)
     """`file.yaml:12`, for people."""
     digest: int = field(compare=False)
@@ -37,6 +39,13 @@ class Record:
         # Never bytes: a Record may hold a secret.
         return f"Record({self.type_url.rpartition('.')[2]} {self.name!r} {self.version[:12]} {len(self.body)} bytes)"
 
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        # For the same reason neither pickle nor copy gets it; it is shared, and serialised already.
+        raise TypeError("a Record is not pickled or copied: it may hold a secret")
+
+
+del Record.__dataclass_fields__  # or `dataclasses.asdict` would hand out what `repr` hides
+
 
 def make_record(
     type_url: str,
@@ -45,6 +54,7 @@ def make_record(
     *,
     version: str | None = None,
     children: Iterable[tuple[str, str]] = (),
+    clusters: Iterable[str] = (),
     source: str = "",
 ) -> Record:
     """A resource as a record. `body` is its deterministic serialisation; `version` is the body's hash unless given."""
@@ -59,6 +69,7 @@ def make_record(
         sotw_frame=framing.sotw_frame(type_url, body),
         delta_frame=framing.delta_frame(type_url, name, version, body),
         children=tuple(children),
+        clusters=tuple(clusters),
         source=source,
         digest=int.from_bytes(hashlib.blake2b(named, digest_size=DIGEST_BYTES).digest()),
     )

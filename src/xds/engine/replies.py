@@ -25,17 +25,19 @@ def manifest_of(
     return Manifest(version, records, tuple(removed), followers, restored)
 
 
-def sotw(shelf: Shelf, manifest: Manifest, records: Iterable[Record], identifier: str, serial: int) -> Reply:
-    """A `DiscoveryResponse`."""
+def sotw(shelf: Shelf, manifest: Manifest, records: Iterable[Record], identifier: str, *, mark: str = "") -> Reply:
+    """A new `DiscoveryResponse`. `mark` is appended to the version that the client sees."""
+    serial = next(shelf.serials)
     nonce = f"{serial:x}"
-    parts = [framing.text_field(1, manifest.version)]
+    parts = [framing.text_field(1, manifest.version + mark)]
     parts.extend(record.sotw_frame for record in records)
     parts += (framing.text_field(4, shelf.type_url), framing.text_field(5, nonce), framing.control_plane(6, identifier))
     return Reply(shelf.type_url, nonce, b"".join(parts), shelf.commit, serial, manifest)
 
 
-def delta(shelf: Shelf, manifest: Manifest, identifier: str, serial: int) -> Reply:
-    """A `DeltaDiscoveryResponse`."""
+def delta(shelf: Shelf, manifest: Manifest, identifier: str) -> Reply:
+    """A new `DeltaDiscoveryResponse`."""
+    serial = next(shelf.serials)
     nonce = f"{serial:x}"
     parts = [framing.text_field(1, manifest.version)]
     parts.extend(record.delta_frame for record in manifest.changed)

@@ -6,8 +6,8 @@ A session answers two questions. `on_request`: what does this request mean? `nex
 
 *A request plays two roles that have nothing to do with each other.* It may answer the response in flight, if it carries
 that response's nonce: with `error_detail` it rejects it, without it acknowledges it (76). And it may change what the
-client is subscribed to; that counts whatever the nonce says, also in a rejection (28, 47, 48). So each request passes
-through `_answered` and then through `_wished`, and neither looks at the other.
+client is subscribed to; that counts whatever the nonce says, also in a rejection (28, 47, 48). So `on_request` puts
+both questions to each request, one after the other, and neither looks at the other's answer.
 
 *What is due is never queued.* A subscription knows what it owes (cursors into the view's logs, or names), and a
 response is made of the view's latest records at the moment of sending. While a response is in flight nothing more of
@@ -31,8 +31,8 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from xds.engine import answers, by_name, full_state, wishes
-from xds.engine.events import DeltaRequest, Rejection, Reply, SotwRequest, TypeStatus
-from xds.engine.gate import Released, Window, window
+from xds.engine.events import DeltaRequest, Manifest, Rejection, Reply, SotwRequest, TypeStatus
+from xds.engine.gate import OPEN, Released, Window, window, withheld
 from xds.engine.ordering import FOLLOWED_BY, NEVER
 from xds.engine.reconnect import trust_delta, trust_sotw
 from xds.engine.record import Record
@@ -97,7 +97,7 @@ class Session:
         """The view's commit at which nothing at all was due, and nothing has happened since."""
         self._followers: set[str] | None = None
         """Endpoints of clusters sent to a reconnecting client before it spoke of endpoints (52)."""
-        self._doubts = frozenset(doubts)
+        self._doubts: Collection[tuple[str, str]] = frozenset(doubts) if doubts else ()
         view.attach(self)
 
     def __repr__(self) -> str:
@@ -114,8 +114,13 @@ class Session:
                 return None
             self._first(type_url, request)
             return self.next_reply()
-        if request.response_nonce or request.HasField("error_detail"):
-            self._answered(subscription, request)
+        # The acknowledging role. Only the nonce of the response in flight counts; any other is stale (28, 49).
+        answered = subscription.flight if request.response_nonce == subscription.nonce else None
+        if request.HasField("error_detail"):
+            self._rejected(subscription, answered, request)
+        elif answered is not None and answers.accept(subscription, answered):
+            self._quiet = -1
+        # The subscribing role.
         if self._delta:
             if request.resource_names_subscribe or request.resource_names_unsubscribe:  # type: ignore[union-attr]
                 self._wished(subscription, wishes.of_delta(subscription, request, first=False))  # type: ignore[arg-type]
@@ -133,8 +138,9 @@ class Session:
         if len(self._subscriptions) >= TYPES_MAX:
             raise PeerError(Fault.EXHAUSTED, f"more than {TYPES_MAX} types on one stream")
         subscription = Subscription(self.view.shelf(type_url), delta=self._delta)
-        subscription.doubted = frozenset(name for doubted, name in self._doubts if doubted == type_url)
-        self._subscriptions[type_url] = subscription
+        if self._doubts:
+            subscription.doubted = frozenset(name for doubted, name in self._doubts if doubted == type_url)
+        self._subscriptions[subscription.type_url] = subscription  # the shelf's string, not this request's copy
         self._ordered = sorted(self._subscriptions.values(), key=lambda each: each.rank)
         if self._delta:
             self._wished(subscription, wishes.of_delta(subscription, request, first=True))  # type: ignore[arg-type]
@@ -154,22 +160,18 @@ class Session:
         if versions:
             trust_delta(subscription, versions, follow, self.view.commit)
 
-    def _answered(self, subscription: Subscription, request: SotwRequest | DeltaRequest) -> None:
-        """The acknowledging role. Only the nonce of the response in flight counts; any other is stale (28, 49)."""
-        current = subscription.flight is not None and request.response_nonce == subscription.nonce
-        if request.HasField("error_detail"):
-            if current:
-                self.rejections.append(answers.reject(subscription, request.error_detail))
-                self._quiet = -1
-            else:
-                redact = subscription.policy.redact_nack
-                nonce = request.response_nonce
-                self.rejections.append(answers.stale(subscription.type_url, nonce, request.error_detail, redact=redact))
-        elif current and answers.accept(subscription):
+    def _rejected(
+        self, subscription: Subscription, answered: Manifest | None, request: SotwRequest | DeltaRequest
+    ) -> None:
+        if answered is None and subscription.late is not None and subscription.late.nonce == request.response_nonce:
+            self.rejections.append(answers.reject_late(subscription, subscription.late, request.error_detail))
+        elif answered is None:
+            self.rejections.append(answers.stale(subscription, request.response_nonce, request.error_detail))
+        else:
+            self.rejections.append(answers.reject(subscription, answered, request.error_detail))
             self._quiet = -1
 
     def _wished(self, subscription: Subscription, wish: wishes.Wish) -> None:
-        """The subscribing role."""
         _check(subscription, wish)
         self._quiet = -1
         shelf, names = subscription.shelf, subscription.names
@@ -215,19 +217,16 @@ class Session:
         for subscription in self._ordered:
             if not subscription.due():
                 continue
-            passing = window(self._subscriptions, subscription, self._released)
-            if subscription.flight is not None and not subscription.overdue:
-                quiet = False
-                if subscription.passes(changes=passing.changes, removals_before=passing.removals_before):
-                    held = min(held, subscription.flight_commit)
-            else:
+            waits = subscription.gated or subscription.removing()
+            passing = window(self._subscriptions, subscription, self._released) if waits else OPEN
+            if subscription.flight is None or subscription.overdue:
                 reply = self._choose(subscription, passing)
                 if reply is not None:
                     return reply
-                if subscription.due():
-                    quiet = False
-                else:
-                    dropped = True
+                dropped |= not subscription.due()
+            elif subscription.passes(changes=passing.changes, removals_before=passing.removals_before):
+                held = min(held, subscription.flight_commit)
+            quiet &= not subscription.due()
             held, removals_held = min(held, passing.held), min(removals_held, passing.removals_held)
         if dropped and not quiet:
             return self.next_reply()  # what turned out to be nothing may have been what another type waited for
@@ -242,31 +241,32 @@ class Session:
         if subscription.full:
             reply = full_state.choose(subscription, passing, self.identifier)
         else:
-            reply = by_name.choose(subscription, passing, self.identifier, delta=self._delta)
+            refused = withheld(self._subscriptions, subscription)
+            reply = by_name.choose(subscription, passing, self.identifier, delta=self._delta, withheld=refused)
         if reply is not None and reply.manifest.followers:
             self._follow(subscription.type_url, reply)
         return reply
 
     def release(self, commit: int) -> bool:
         """Waiting for `held` has taken long enough: what was due at that commit may pass. True if something is due."""
+        if self.held is None or self.held > commit:
+            return False
         changes, removals = self._released
         if self._held_changes <= commit:
             self._released = Released(max(changes, commit), removals)
         else:
             self._released = Released(changes, max(removals, commit))
-        self._quiet = -1
         for subscription in self._ordered:
             if subscription.flight is not None and subscription.flight_commit <= commit and subscription.due():
                 subscription.overdue = True
-        return self.held is not None and self.held <= commit
+        return True
 
     def _follow(self, type_url: str, reply: Reply) -> None:
         """Send the endpoints of clusters that were just sent, even unchanged ones: clients wait for them (82)."""
         follower = self._subscriptions.get(FOLLOWED_BY[type_url])
         if follower is not None:
-            records = follower.shelf.records
             for name in reply.manifest.followers:
-                if name in records and follower.covers(name):
+                if follower.covers(name):
                     follower.dirty.setdefault(name, reply.commit)
         elif self._followers is not None:
             self._followers.update(reply.manifest.followers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from xds.engine.events import Reply
@@ -73,6 +73,11 @@ class Shelf:
         """True if nothing is lost by forgetting this shelf."""
         return not (self.records or self.readers)
 
+    @property
+    def version_given(self) -> bool:
+        """Whether the version was given from outside."""
+        return self.version != version_text(self.digest)
+
     def put(self, record: Record, commit: int, due: dict[Session, None]) -> bool:
         """Add or change a resource, and collect the sessions concerned. False if it is there already."""
         name = record.name
@@ -120,10 +125,10 @@ class Shelf:
         """Forget what every wildcard stream has been sent."""
         cursors = [session.cursors(self.type_url) for session in self.wildcards]
         self.changes.trim(min((change for change, _ in cursors), default=self.changes.head))
-        before = self.removals.base
-        dropped = list(self.removals.items)
-        self.removals.trim(min((removal for _, removal in cursors), default=self.removals.head))
-        for record in dropped[: self.removals.base - before]:
+        cursor = min((removal for _, removal in cursors), default=self.removals.head)
+        dropped = self.removals.since(self.removals.base, cursor)
+        self.removals.trim(cursor)
+        for record in dropped:
             if self.gone.get(record.name) is record:
                 del self.gone[record.name]
 
@@ -142,8 +147,9 @@ class Shelf:
 
     def unwatch(self, session: Session, name: str) -> None:
         """A session is not interested in a name any more."""
-        sessions = self.index.get(name)
-        if sessions is not None and sessions.pop(session, self) is None and not sessions:
+        sessions = self.index[name]
+        del sessions[session]
+        if not sessions:
             del self.index[name]
 
     def since(self, cursor: int, upto: int | None = None) -> list[Record]:
@@ -156,29 +162,27 @@ class Shelf:
         gone = self.gone
         return [record for record in self.removals.since(cursor, upto) if gone.get(record.name) is record]
 
-    def shared(self, key: Hashable, after: int, build: Callable[[int], Reply | None]) -> Reply | None:
-        """The reply of that key, built once for all streams in the same state.
+    def shared(self, key: Hashable, after: int) -> Reply | None:
+        """The reply that another stream in the same state got, if there was one.
 
-        `after` is the serial of the stream's last reply: a nonce is never used twice on a stream (8), so a stream that
+        `after` is the serial of this stream's last reply: a nonce is never used twice on a stream (8), so a stream that
         had this very reply before gets a new one.
         """
         reply = self.replies.get(key)
-        if reply is None or reply.serial <= after:
-            reply = build(next(self.serials))
-            if reply is not None:
-                self._keep(key, reply)
-        return reply
+        return reply if reply is not None and reply.serial > after else None
 
-    def _keep(self, key: Hashable, reply: Reply) -> None:
+    def share(self, key: Hashable, reply: Reply) -> Reply:
+        """Keep a reply for other streams in the same state."""
         self.replies_bytes += len(reply.body)
         if len(self.replies) >= REPLIES_MAX or self.replies_bytes > REPLIES_BYTES_MAX:
             self.replies.clear()
             self.replies_bytes = len(reply.body)
         self.replies[key] = reply
+        return reply
 
     def version_with(self, retained: list[Record]) -> str:
         """The version of the records together with some that are removed but not yet withdrawn from a client."""
-        if not retained or self.version != version_text(self.digest):  # the latter: it was given from outside
+        if not retained or self.version_given:
             return self.version
         return version_text((self.digest + sum(record.digest for record in retained)) % _MODULUS)
 

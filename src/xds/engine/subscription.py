@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from xds.engine.events import Manifest, Rejection, Reply, TypeStatus
-from xds.engine.ordering import NEVER, rank
+from xds.engine.ordering import NEVER, WAITS_FOR, rank
 from xds.engine.record import Record
 from xds.engine.shelf import Shelf
+
+NO_NAMES: Final[frozenset[str]] = frozenset()
+"""One for all: an empty frozenset takes 216 bytes."""
+
+
+class Late(NamedTuple):
+    """A response that was overtaken before it was answered."""
+
+    nonce: str
+    manifest: Manifest
+    oldest: int
+    """The oldest commit of which it brought something."""
 
 
 class Subscription:
@@ -30,8 +43,10 @@ class Subscription:
         "flight_lost",
         "flight_oldest",
         "full",
+        "gated",
         "initial",
         "last_serial",
+        "late",
         "lost",
         "names",
         "nonce",
@@ -49,6 +64,7 @@ class Subscription:
         "sent_version",
         "shelf",
         "type_url",
+        "undone",
         "wildcard",
     )
 
@@ -58,6 +74,7 @@ class Subscription:
         self.type_url = shelf.type_url
         self.policy = shelf.policy
         self.rank = rank(shelf.type_url)
+        self.gated = shelf.type_url in WAITS_FOR
         self.full = shelf.policy.full_state and not delta
         self.reports_removals = self.full or (delta and shelf.policy.answer_missing)
         # What the client asked for.
@@ -68,7 +85,7 @@ class Subscription:
         """`resource_names` of the last SotW request, to see at a glance that nothing changed."""
         # What it is owed.
         self.initial = False
-        """The first answer to a wildcard."""
+        """The first answer to a wildcard, or to names of which a reconnecting client may hold some that are gone."""
         self.cursor = 0
         self.removal_cursor = 0
         self.asked: dict[str, int] = {}
@@ -86,6 +103,8 @@ class Subscription:
         self.overdue = False
         """The response in flight has been unanswered for so long that it holds up nothing any more."""
         self.last_serial = 0
+        self.late: Late | None = None
+        """The response before, if it went unanswered: its answer may still come."""
         # What the client confirmed or refused.
         self.sent_version = ""
         self.acked_version = ""
@@ -95,10 +114,12 @@ class Subscription:
         """Name -> version that the client rejected: not sent again."""
         self.parked_version = ""
         """The same for a full-state type."""
+        self.undone: dict[str, None] = {}
+        """Names whose removal stood in a rejected response."""
         self.rejected_from = NEVER
         """Oldest commit that the client refused and has not accepted since in a later form."""
         self.rejection: Rejection | None = None
-        self.doubted: frozenset[str] = frozenset()
+        self.doubted: frozenset[str] = NO_NAMES
         """Names that the client, on an earlier stream, rejected: what it says it holds is not believed (52)."""
 
     # ----- questions
@@ -121,11 +142,17 @@ class Subscription:
             return True
         return self.initial or bool(self.asked or self.dirty or self.lost or self.restore)
 
+    def removing(self) -> bool:
+        """Whether a removal is owed."""
+        return bool(self.lost) or (
+            self.wildcard and self.reports_removals and self.removal_cursor != self.shelf.removals.head
+        )
+
     def plain(self) -> bool:
         """Whether what is owed follows from the cursors alone, so that all streams with equal cursors share it."""
         return (
             self.wildcard
-            and not (self.asked or self.dirty or self.lost or self.restore or self.parked)
+            and not (self.asked or self.dirty or self.lost or self.restore or self.parked or self.undone)
             and not self.policy.one_per_response
         )
 
@@ -140,8 +167,8 @@ class Subscription:
         """Commit of the oldest resource that is owed; 0 before the first answer."""
         if self.initial:
             return 0
-        oldest = self.oldest_change()
-        return min(oldest, *self.asked.values()) if self.asked else oldest
+        asked = min(self.asked.values(), default=NEVER)
+        return min(asked, self.oldest_change())
 
     def oldest_removal(self) -> int:
         """Commit of the oldest removal that is owed."""
@@ -198,7 +225,7 @@ class Subscription:
 
     def forget(self, name: str) -> None:
         """The client does not want that name any more."""
-        for table in (self.asked, self.dirty, self.lost, self.restore, self.parked, self.acked):
+        for table in (self.asked, self.dirty, self.lost, self.restore, self.parked, self.undone, self.acked):
             table.pop(name, None)
 
     def everything(self) -> None:
@@ -207,12 +234,17 @@ class Subscription:
         self.cursor = self.shelf.changes.head
         self.removal_cursor = self.shelf.removals.head
         self.dirty.clear()
+        if self.flight is not None and self.reports_removals and not self.full:
+            # The client will keep what is under way to it; the answer to its new wish does not speak of what is gone.
+            for record in self.flight.changed:
+                if record.name not in self.shelf.records:
+                    self.lost.setdefault(record.name, (record, self.shelf.commit))
 
     def only_names(self) -> None:
         """The client does not want everything any more."""
         self.drain()
         self.wildcard = self.initial = False
-        for table in (self.asked, self.dirty, self.lost, self.restore, self.parked, self.acked):
+        for table in (self.asked, self.dirty, self.lost, self.restore, self.parked, self.undone, self.acked):
             for name in [name for name in table if name not in self.names]:
                 del table[name]
 
@@ -231,6 +263,9 @@ class Subscription:
 
     def launched(self, reply: Reply, oldest: int, lost: int) -> None:
         """A response is on its way."""
+        if self.flight is not None:
+            self.late = Late(self.nonce, self.flight, min(self.flight_oldest, self.flight_lost))
+            self._overtaken(self.flight)
         self.flight = reply.manifest
         self.nonce = reply.nonce
         self.last_serial = reply.serial
@@ -240,13 +275,17 @@ class Subscription:
         self.overdue = False
         self.sent_version = reply.manifest.version
 
-    def landed(self) -> Manifest | None:
+    def _overtaken(self, manifest: Manifest) -> None:
+        """A response will not be answered. The client may have it, so what was rejected before it may be sent again."""
+        self.parked_version = ""
+        for record in manifest.changed:
+            self.parked.pop(record.name, None)
+
+    def landed(self) -> None:
         """The response in flight is answered, or will never be."""
-        manifest = self.flight
         self.flight = None
         self.flight_oldest = self.flight_lost = NEVER
         self.overdue = False
-        return manifest
 
     def park(self, records: Iterable[Record]) -> None:
         """These versions were rejected."""

@@ -35,7 +35,7 @@ POLICIES: Final[Mapping[str, TypePolicy]] = MappingProxyType(
     {
         names.CLUSTER: _FULL,
         names.LISTENER: _FULL,
-        names.SCOPED_ROUTE: TypePolicy(legacy_wildcard=True),
+        names.SCOPED_ROUTE: _FULL,
         names.SECRET: TypePolicy(answer_missing=False, one_per_response=True, resend_after_nack=True, redact_nack=True),
     }
 )

@@ -267,6 +267,18 @@ def test_c059_deleted_and_created_again_is_never_a_lost_deletion(names: list[str
     assert client.ack(third) == []
 
 
+def test_an_answer_between_changes_that_came_to_nothing() -> None:
+    view = view_of(cluster("A"))
+    client = DeltaClient(view)
+    (first,) = client.ask(CLUSTER)
+    view.apply([cluster("B")], [(CLUSTER, "A")])
+    view.apply([cluster("A", "2")], [(CLUSTER, "B")])
+    view.apply([], [(CLUSTER, "A")])
+    assert client.ask(CLUSTER, ["Z"]) == []
+    (second,) = client.ack(first)
+    assert (second.names, sorted(second.removed)) == ([], ["A", "B", "Z"])
+
+
 def test_created_and_deleted_before_it_was_sent_is_no_resource() -> None:
     view = view_of(cluster("A"))
     client = DeltaClient(view)
@@ -344,6 +356,28 @@ def test_a_removal_owed_to_a_name_survives_its_becoming_a_wildcard() -> None:
     (first,) = client.ask(CLUSTER, ["A", "B"])
     view.apply([], [(CLUSTER, "B")])
     assert client.ask(CLUSTER, ["*"]) == []
+    (second,) = client.ack(first)
+    assert (second.names, second.removed) == (["A"], ("B",))
+
+
+def test_a_removal_owed_to_a_name_that_exists_again_is_not_told() -> None:
+    view = view_of(cluster("A"), cluster("B"))
+    client = DeltaClient(view)
+    (first,) = client.ask(CLUSTER, ["A", "B"])
+    view.apply([], [(CLUSTER, "B")])
+    client.ask(CLUSTER, ["*"])
+    view.apply([cluster("B", "2")], ())
+    (second,) = client.ack(first)
+    assert (second.names, second.removed) == (["A", "B"], ())
+
+
+def test_what_is_under_way_to_a_new_wildcard_and_gone_is_removed() -> None:
+    view = view_of(cluster("A"), cluster("B"))
+    client = DeltaClient(view)
+    (first,) = client.ask(CLUSTER, ["*", "A"])
+    client.ask(CLUSTER, drop=["*"])
+    view.apply([], [(CLUSTER, "B")])
+    client.ask(CLUSTER, ["*"])
     (second,) = client.ack(first)
     assert (second.names, second.removed) == (["A"], ("B",))
 

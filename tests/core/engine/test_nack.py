@@ -192,6 +192,31 @@ def test_a_parked_name_that_is_removed_or_dropped_is_forgotten(kind: Kind) -> No
     assert client.session.status()[0].parked == ("C",)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("type_url", [CLUSTER, ROUTE])
+def test_back_to_what_was_rejected_after_something_else_that_was_never_answered(kind: Kind, type_url: str) -> None:
+    view = view_of(resource(type_url, "A"), resource(type_url, "B"))
+    client = started(kind, view, type_url, ["*"])
+    view.apply([resource(type_url, "A", "bad")], ())
+    client.nack(client.pull()[0])
+    view.apply([resource(type_url, "A", "other")], ())
+    client.pull()
+    view.apply([resource(type_url, "B", "2")], ())
+    client.pull()
+    (response,) = client.release()
+    client.ack(response)
+    view.apply([resource(type_url, "A", "bad")], ())
+    assert "A" in client.pull()[0].names
+
+
+def test_a_name_dropped_before_the_rejection_is_not_parked() -> None:
+    client = DeltaClient(view_of(resource(ROUTE, "A"), resource(ROUTE, "B")))
+    (response,) = client.ask(ROUTE, ["A", "B"])
+    client.ask(ROUTE, drop=["A"])
+    client.nack(response)
+    assert client.session.status()[0].parked == ("B",)
+
+
 def test_a_parked_name_of_a_wildcard_that_is_removed_is_forgotten() -> None:
     view = view_of(cluster("A"), cluster("B"))
     client = started(DeltaClient, view, CLUSTER, [])

@@ -90,6 +90,16 @@ def test_c071_c072_listeners_and_routes_wait_for_clusters_and_endpoints_which_wa
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_c071_listeners_and_routes_wait_for_endpoints_too(kind: type[SotwClient | DeltaClient]) -> None:
+    view = world()
+    client = connected(kind, view)
+    swap(view)
+    clusters, endpoints = client.pull()
+    assert client.ack(clusters) == []
+    assert kinds(client.ack(endpoints)) == ["LDS", "RDS"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_c073_a_removal_comes_last(kind: type[SotwClient | DeltaClient]) -> None:
     view = world()
     client = connected(kind, view)
@@ -111,7 +121,7 @@ def test_c073_a_removal_comes_last(kind: type[SotwClient | DeltaClient]) -> None
     else:
         assert (removal.names, removal.removed) == ([], ("x",))
         (rest,) = client.ack(removal)
-        assert (rest.type_url, rest.removed) == (ENDPOINT, ("x",)), "children after their parents (89)"
+        assert (rest.type_url, rest.removed) == (ENDPOINT, ("x",)), "children after their parents (conformance 89)"
         assert client.ack(rest) == []
     assert client.session.held is None
 
@@ -152,6 +162,33 @@ def test_c073_removed_twice_is_removed_when_the_second_may_pass() -> None:
     client.ack(listeners)
     (removal,) = client.ack(routes)
     assert (removal.type_url, removal.removed) == (CLUSTER, ("x",))
+
+
+def test_c073_asking_for_a_name_does_not_make_its_removal_come_first() -> None:
+    view = world()
+    client = connected(DeltaClient, view)
+    swap(view)
+    clusters, endpoints = client.pull()
+    assert client.ask(CLUSTER, ["x"]) == []
+    client.ack(endpoints)
+    listeners, routes = client.ack(clusters)
+    client.ack(listeners)
+    assert client.ack(routes)[0].removed == ("x",)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_c073_a_named_cluster_that_exists_again_is_never_withdrawn(kind: type[SotwClient | DeltaClient]) -> None:
+    view = world()
+    client = kind(view)
+    settle(client, client.ask(CLUSTER, ["x"]))
+    settle(client, client.ask(ROUTE, ["r"]))
+    view.apply([resource(ROUTE, "r", "2")], [(CLUSTER, "x")])
+    (routes,) = client.pull()
+    view.apply([cluster("x")], ())
+    (clusters,) = client.pull()
+    assert (clusters.names, clusters.removed) == (["x"], ())
+    client.ack(clusters)
+    assert client.ack(routes) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -291,6 +328,33 @@ def test_clusters_of_a_later_commit_hold_up_nothing(kind: type[SotwClient | Delt
     (clusters,) = client.pull()
     assert kinds([clusters]) == ["CDS"]
     assert kinds(client.ack(routes)) == ["RDS"]
+
+
+def test_a_change_that_came_to_nothing_holds_up_no_removal() -> None:
+    view = world()
+    client = SotwClient(view)
+    settle(client, client.ask(CLUSTER))
+    settle(client, client.ask(ROUTE, ["*"]))
+    view.apply([resource(ROUTE, "r", "2")], ())
+    (routes,) = client.pull()
+    view.apply([resource(ROUTE, "short-lived")], [(CLUSTER, "x")])
+    view.apply([], [(ROUTE, "short-lived")])
+    assert client.pull() == []
+    reply = client.session.on_request(Sotw(ROUTE, ["*"], routes.version, routes.nonce))
+    assert reply is not None
+    assert reply.type_url == CLUSTER
+
+
+def test_clusters_asked_for_and_not_sent_yet_hold_up_routes() -> None:
+    view = world()
+    client = DeltaClient(view)
+    (clusters,) = client.ask(CLUSTER, ["x"])
+    settle(client, client.ask(ROUTE, ["r"]))
+    assert client.ask(CLUSTER, ["*"]) == []
+    view.apply([resource(ROUTE, "r", "2")], ())
+    assert client.pull() == []
+    (clusters,) = client.ack(clusters)
+    assert kinds(client.ack(clusters)) == ["RDS"]
 
 
 # ----- clusters and endpoints

@@ -114,6 +114,20 @@ def test_c079_it_is_sent_once_even_if_it_is_rejected_too(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_c079_the_view_is_back_at_the_good_one_already(kind: Kind) -> None:
+    view = view_of(secret("A"))
+    client = started(kind, view, ["A"])
+    view.apply([secret("A", "bad")], ())
+    (bad,) = client.pull()
+    view.apply([secret("A")], ())
+    (good,) = client.nack(bad)
+    assert good.resources == {"A": secret("A").body}
+    assert client.ack(good) == [], "once is enough"
+    (status,) = client.session.status()
+    assert (status.parked, status.rejection, status.acked_commit) == ((), None, view.commit)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_c079_without_a_good_one_there_is_nothing_to_send(kind: Kind) -> None:
     client = kind(view_of(secret("A")))
     (first,) = client.ask(SECRET, ["A"])

@@ -73,6 +73,13 @@ def test_a_laggard_gets_the_sum_of_what_it_missed() -> None:
     assert (response.names, response.removed) == (["A", "B"], ("C",))
 
 
+def test_one_of_two_subscribers_of_a_name_goes() -> None:
+    view = view_of(resource(ENDPOINT, "A"))
+    one, other = crowd(DeltaClient, view, ENDPOINT, ["A"], 2)
+    one.ask(ENDPOINT, drop=["A"])
+    assert view.apply([resource(ENDPOINT, "A", "2")], ()) == [other.session]
+
+
 def test_only_subscribers_are_woken_each_once() -> None:
     view = view_of(*(resource(ENDPOINT, name) for name in "ABC"), cluster("A"))
     one, two = DeltaClient(view), DeltaClient(view)
@@ -87,7 +94,8 @@ def test_only_subscribers_are_woken_each_once() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_logs_are_forgotten_up_to_the_slowest_reader(kind: Kind) -> None:
+def test_logs_are_forgotten_up_to_the_slowest_reader(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "KEEP", 32)
     view = view_of(cluster("A"))
     fast, slow = crowd(kind, view, CLUSTER, [], 2)
     held = view.shelf(CLUSTER)
@@ -105,6 +113,19 @@ def test_logs_are_forgotten_up_to_the_slowest_reader(kind: Kind) -> None:
             settle(client, client.pull())
     assert len(held.changes.items) <= 2 * log.KEEP
     assert len(held.removals.items) == len(held.gone) <= 1
+
+
+def test_a_name_that_comes_and_goes_does_not_fill_the_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "KEEP", 32)
+    view = View()
+    (client,) = crowd(DeltaClient, view, CLUSTER, [], 1)
+    for _ in range(2 * log.KEEP):
+        view.apply([cluster("A")], ())
+        view.apply([], [(CLUSTER, "A")])
+        settle(client, client.pull())
+    held = view.shelf(CLUSTER)
+    assert max(len(held.changes.items), len(held.removals.items)) <= log.KEEP
+    assert len(held.gone) <= 1
 
 
 def test_without_wildcards_nothing_is_logged() -> None:

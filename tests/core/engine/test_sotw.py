@@ -313,6 +313,11 @@ def test_c064_from_wildcard_to_names_to_nothing(type_url: str) -> None:
     assert client.pull() == []
 
 
+def test_a_name_dropped_beside_a_wildcard_is_silent() -> None:
+    client = started(view_of(cluster("A")), CLUSTER, ["*", "A"])
+    assert client.ask(CLUSTER, ["*"]) == []
+
+
 @pytest.mark.parametrize("kind", [SotwClient, DeltaClient])
 def test_c066_a_new_stream_begins_with_a_wildcard_again(kind: type[SotwClient | DeltaClient]) -> None:
     view = view_of(cluster("A"), cluster("B"))

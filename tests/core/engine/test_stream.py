@@ -79,6 +79,29 @@ def test_c011_a_stream_is_in_no_reference_cycle_once_closed() -> None:
         gc.enable()
 
 
+def test_c011_ten_thousand_streams_come_and_go() -> None:
+    view = view_of(cluster("A"), resource(ENDPOINT, "A"))
+
+    def cycle() -> None:
+        session = Session(view, delta=True, allowed=None)
+        session.on_request(Delta(CLUSTER))
+        session.on_request(Delta(ENDPOINT, ["A", "Z"]))
+        view.apply([cluster("A", "2"), cluster("A", "3")], ())
+        session.next_reply()
+        session.close()
+
+    cycle()
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        for _ in range(10_000):
+            cycle()
+        assert len(gc.get_objects()) - before < 100
+    finally:
+        gc.enable()
+
+
 def test_an_empty_subscription_of_a_type_outlives_the_last_other_one() -> None:
     view = View()
     one, other = DeltaClient(view), DeltaClient(view)

@@ -66,6 +66,8 @@ def test_a_name_both_removed_and_given_is_given() -> None:
     view.apply([cluster("A", "2")], [(CLUSTER, "A")])
     (response,) = client.pull()
     assert (response.names, response.removed) == (["A"], ())
+    view.apply([cluster("A", "2")], [(CLUSTER, "A")])
+    assert view.commit == 2, "removed and given as it was is nothing"
 
 
 def test_replace_is_the_difference() -> None:
