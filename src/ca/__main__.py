@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -12,15 +13,14 @@ from pathlib import Path
 from ca.errors import LegationError
 from ca.hardening import harden
 from ca.server.process import Bound, Settings, serve
-from ca.svid.lifecycle import add_common_arguments, announce, check_common_arguments, explain
 from xds import logs
 from xds.edge import guest
+from xds.process import add_common_arguments, announce, check_common_arguments, explain, ready_line
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m ca", description="Legation's secret server", allow_abbrev=False)
-    parser.add_argument("--data-dir", type=Path, required=True, help="kept for what outlives a restart; nothing yet")
     parser.add_argument("--run-dir", type=Path, required=True, help="gets xds/current, the files of the xds process")
     parser.add_argument("--entries", type=Path, required=True, help="directory of registration entries")
     parser.add_argument("--signer-socket", type=Path, required=True, help="Unix socket of the signer")
@@ -35,19 +35,19 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the process; returns its exit code: 0, 1 failed, 2 usage or configuration."""
     options = arguments().parse_args(argv)
-    warnings = harden()
     logs.configure("ca", level=options.log_level, log_format=options.log_format)
-    for warning in warnings:
-        logs.event(logging.getLogger(__name__), logging.WARNING, warning)
 
     def on_ready(bound: Bound) -> None:
-        announce(options.ready_fd, listen=bound.listen, http=bound.http, admin=bound.admin)
+        line = ready_line(os.getpid(), listen=bound.listen, http=bound.http, admin=bound.admin)
+        announce(options.ready_fd, line)
 
     try:
         check_common_arguments(options)
+        for warning in harden():
+            logs.event(logging.getLogger(__name__), logging.WARNING, warning)
         guest.run(partial(serve, settings_of(options), on_ready=on_ready))
     except (LegationError, ExceptionGroup) as error:
-        return explain("ca", error)
+        return explain(error)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Coroutine, Hashable, Sequence
 from dataclasses import dataclass
@@ -19,20 +20,15 @@ from ca.errors import ConfigError, LegationError
 from ca.hardening import harden
 from ca.svid.directory import make_private
 from ca.svid.holder import Holder
-from ca.svid.issuing import Issuer, Order
-from ca.svid.lifecycle import (
-    add_common_arguments,
-    announce,
-    boot_time_s,
-    check_common_arguments,
-    explain,
-    follow_signals,
-)
+from ca.svid.issuing import Issuer
+from ca.svid.lifecycle import boot_time_s
+from ca.svid.order import Order
 from ca.svid.rotator import Rotator
 from ca.svid.signer_client import SignerClient
 from ca.svid.trust import Trust
 from xds import logs
 from xds.names import InvalidSpiffeId
+from xds.process import add_common_arguments, announce, check_common_arguments, explain, follow_signals, ready_line
 
 SIGNER_PATIENCE_S: Final = 15.0
 SCAN_S: Final = 3.0
@@ -177,7 +173,7 @@ async def _keep_renewing(client: SignerClient, renewer: Renewer, rotator: Rotato
         await nursery.start(renewer.run)
         nursery.start_soon(rotator.run)
         logs.event(log, logging.INFO, "ready")
-        announce(ready_fd)
+        announce(ready_fd, ready_line(os.getpid()))
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -197,15 +193,14 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the process; returns its exit code: 0, 1 failed, 2 usage or configuration."""
     options = arguments().parse_args(argv)
-    warnings = harden()
-    logs.configure("enroll", level=options.log_level, log_format=options.log_format)
-    for warning in warnings:
-        logs.event(log, logging.DEBUG, warning)  # the signer's and ca's lines say it to everybody who looks
+    logs.configure("renew" if options.renew else "enroll", level=options.log_level, log_format=options.log_format)
     try:
         check_common_arguments(options)
+        for warning in harden():
+            logs.event(log, logging.DEBUG, warning)  # the signer's and ca's lines say it to everybody who looks
         trio.run(program_of(options), strict_exception_groups=True)
     except (LegationError, ExceptionGroup) as error:
-        return explain("enroll", error)
+        return explain(error)
     return 0
 
 
@@ -225,7 +220,7 @@ def program_of(options: argparse.Namespace) -> partial[Coroutine[Any, Any, None]
 
 async def _enroll_once(settings: Settings, name: str, ready_fd: int | None) -> None:
     await enroll(settings, name)
-    announce(ready_fd)
+    announce(ready_fd, ready_line(os.getpid()))
 
 
 if __name__ == "__main__":

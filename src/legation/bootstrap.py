@@ -1,7 +1,7 @@
 """An Envoy bootstrap for one node. Pure: facts in, a JSON document out.
 
-JSON, because Envoy's YAML reads an unquoted `n` as false. The numbers are those of docs/reference/bootstrap.md: every
-gRPC source retries within a second, a dead control plane is noticed after 7 s, a node is sent once per stream.
+JSON, because Envoy's YAML reads an unquoted `n` as false. With the numbers below every gRPC source retries within a
+second and a dead control plane is noticed after 7 s.
 """
 
 from __future__ import annotations
@@ -43,8 +43,6 @@ class Facts:
     cluster: str = ""
     """Envoy's `node.cluster`; the node's name if it is empty."""
     admin_port: int | None = None
-    agent_socket: Path | None = None
-    """Secrets from an agent on this host instead of the central SDS."""
 
 
 def bootstrap(facts: Facts) -> dict[str, Any]:
@@ -57,7 +55,12 @@ def bootstrap(facts: Facts) -> dict[str, Any]:
             "cds_config": {"resource_api_version": "V3", "ads": {}},
             "lds_config": {"resource_api_version": "V3", "ads": {}},
         },
-        "static_resources": {"clusters": [_xds_cluster(facts), _sds_cluster(facts)]},
+        "static_resources": {
+            "clusters": [
+                _server(facts, XDS_CLUSTER, facts.xds_address, "xds"),
+                _server(facts, SDS_CLUSTER, facts.sds_address, "ca"),
+            ]
+        },
     }
     if facts.admin_port is not None:
         document["admin"] = {"address": _socket_address("127.0.0.1", facts.admin_port)}
@@ -80,24 +83,13 @@ def _grpc_source(cluster: str) -> dict[str, Any]:
     }
 
 
-def _xds_cluster(facts: Facts) -> dict[str, Any]:
-    address = _split(facts.xds_address)
-    return _cluster(XDS_CLUSTER, _socket_address(*address), address[0]) | _tls(facts, "xds")
+def _server(facts: Facts, cluster: str, address: str, server: str) -> dict[str, Any]:
+    """One of our servers, with mutual TLS."""
+    return _cluster(cluster, *split_address(address)) | _tls(facts, server)
 
 
-def _sds_cluster(facts: Facts) -> dict[str, Any]:
-    if facts.agent_socket is not None:
-        return _cluster(SDS_CLUSTER, {"pipe": {"path": str(facts.agent_socket)}}, "")
-    address = _split(facts.sds_address)
-    return _cluster(SDS_CLUSTER, _socket_address(*address), address[0]) | _tls(facts, "ca")
-
-
-def _split(address: str) -> tuple[str, int]:
-    return split_address(address)
-
-
-def _cluster(name: str, address: dict[str, Any], host: str) -> dict[str, Any]:
-    endpoint = {"endpoint": {"address": address}}
+def _cluster(name: str, host: str, port: int) -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": _socket_address(host, port)}}
     keepalive = {"interval": KEEPALIVE_INTERVAL, "timeout": KEEPALIVE_TIMEOUT}
     http2 = {"http2_protocol_options": {"connection_keepalive": keepalive}}
     return {
@@ -137,8 +129,6 @@ def _socket_address(host: str, port: int) -> dict[str, Any]:
 
 
 def _is_dns_name(host: str) -> bool:
-    if not host:
-        return False
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from legation.process import READY_FD, Program, python
 from legation.settings import Settings
-
-CONNECTION_AGE_MAX_S = 3600
-"""Servers bound every connection to a quarter of the node certificate's life, at most an hour (design 10)."""
+from xds.limits import connection_age_s
 
 
 def programs(settings: Settings) -> tuple[Program, ...]:
@@ -34,7 +32,6 @@ def signer(settings: Settings) -> Program:
 def ca(settings: Settings) -> Program:
     """The secret server."""
     arguments = [
-        *("--data-dir", str(settings.data_dir)),
         *("--run-dir", str(settings.run_dir)),
         *("--entries", str(settings.entries)),
         *("--signer-socket", str(settings.signer_socket)),
@@ -68,27 +65,26 @@ def xds(settings: Settings) -> Program:
 
 def renew(settings: Settings) -> Program:
     """Keeps the certificate files of local nodes fresh."""
-    arguments = ["--renew", "--all", *_enroll_common(settings), "--ready-fd", READY_FD]
-    return Program("renew", python("ca.enroll", *arguments))
+    return Program("renew", python("ca.enroll", "--renew", "--all", *_enroll(settings), "--ready-fd", READY_FD))
 
 
 def enroll(settings: Settings, node: str) -> Program:
     """Writes a node's first certificate files, and ends."""
-    return Program("enroll", python("ca.enroll", "--node", node, *_enroll_common(settings)))
+    return Program("enroll", python("ca.enroll", "--node", node, *_enroll(settings)))
 
 
-def connection_age_s(node_ttl_s: int) -> int:
-    """After how long a server asks an Envoy to connect again, so that it shows its new certificate."""
-    return max(1, min(node_ttl_s // 4, CONNECTION_AGE_MAX_S))
-
-
-def _enroll_common(settings: Settings) -> tuple[str, ...]:
+def _enroll(settings: Settings) -> tuple[str, ...]:
     return (
         *("--out", str(settings.nodes_dir)),
         *("--signer-socket", str(settings.signer_socket)),
         *("--trust-domain", settings.trust_domain),
+        *_log(settings),
     )
 
 
+def _log(settings: Settings) -> tuple[str, ...]:
+    return ("--log-level", settings.log_level, "--log-format", settings.log_format)
+
+
 def _common(settings: Settings) -> tuple[str, ...]:
-    return ("--log-level", settings.log_level, "--log-format", settings.log_format, "--ready-fd", READY_FD)
+    return (*_log(settings), "--ready-fd", READY_FD)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from legation.bootstrap import Facts, bootstrap, to_json
 from legation.schema import KEYS, SECTIONS, Key, Kind
 
-USAGE: Final = "usage: python -m legation.reference config|central-sds|agent\n"
+USAGE: Final = "usage: python -m legation.reference config|central-sds\n"
 
 HEAD: Final = """\
 # legation.yaml
@@ -74,16 +73,7 @@ def _default(key: Key) -> str:
 
 def central_bootstrap() -> str:
     """A node whose secrets come from the central SDS."""
-    return to_json(bootstrap(_example_facts()))
-
-
-def agent_bootstrap() -> str:
-    """A node whose secrets come from an agent on its own host."""
-    return to_json(bootstrap(replace(_example_facts(), agent_socket=Path("/run/legation/agent.sock"))))
-
-
-def _example_facts() -> Facts:
-    return Facts(
+    facts = Facts(
         node="web",
         node_dir=Path("/var/lib/legation/nodes/web"),
         trust_domain="prod.example.com",
@@ -91,12 +81,12 @@ def _example_facts() -> Facts:
         sds_address="control.example.com:18101",
         admin_port=9901,
     )
+    return to_json(bootstrap(facts))
 
 
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "docs/reference/config.md": config_page,
     "envoy-configs/bootstrap/central-sds.json": central_bootstrap,
-    "envoy-configs/bootstrap/agent.json": agent_bootstrap,
 }
 """File in the source tree → what it holds."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,49 +11,63 @@ from rich.table import Table
 from rich.text import Text
 
 from legation.durations import format_duration
-from legation.report import nodes
+from legation.report import is_live, nodes
 
 VERSION_CHARS = 8
 SERIAL_CHARS = 12
+NARROW = 100
+"""On a terminal with fewer columns the tables leave out what is rarely asked for; `-o json` has everything."""
 
 
 def show(console: Console, document: dict[str, Any], now: float) -> None:
     """Tables, then sentences: what is wrong comes last, where people look, in lines that can be searched and copied."""
+    narrow = console.width < NARROW
     if document["processes"]:
-        console.print(_processes(document, now))
+        console.print(_processes(document, now, narrow=narrow))
     if "error" not in document["xds"]:
-        console.print(_resources(document), _nodes(document), sep="\n")
+        console.print(_resources(document), soft_wrap=True)
+        console.print(_nodes(document))
     if "error" not in document["ca"]:
-        console.print(_certificates(document, now))
+        console.print(_certificates(document, now, narrow=narrow))
     for note in document["notes"]:
-        console.print(Text(note, style="dim"), soft_wrap=True)
+        console.print(Text(note, style="dim"), soft_wrap=not console.is_terminal)
     for problem in document["problems"]:
         console.print(Text(f"✗ {problem}", style="red"), soft_wrap=True)
     if document["ok"]:
         console.print(Text("✓ the control plane is up", style="green"))
 
 
-def _table(title: str, *columns: str) -> Table:
+def _table(title: str, *columns: str, elastic: Collection[str]) -> Table:
+    """No cell is wrapped; where there is no room, the elastic columns are cut, visibly."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="ellipsis", no_wrap=column not in elastic)
     return table
 
 
-def _processes(document: dict[str, Any], now: float) -> Table:
-    table = _table("Processes", "NAME", "STATE", "PID", "FOR", "RESTARTS", "LISTENS ON", "HEALTH, METRICS", "LAST END")
-    for process in document["processes"]:
-        table.add_row(
-            process["name"],
-            _mark(process["state"] == "ready", process["state"]),
-            str(process["pid"] or "-"),
-            format_duration(now - process["since"]),
-            str(process["restarts"]),
-            process.get("listen") or "-",
-            process.get("http") or "-",
-            process["last_exit"] or "-",
-        )
+def _processes(document: dict[str, Any], now: float, *, narrow: bool) -> Table:
+    rows = [_process(process, document["data_dir"], now) for process in document["processes"]]
+    hidden = set()
+    if narrow:
+        hidden = {"HEALTH, METRICS"} if any(row["LAST END"] != "-" for row in rows) else {"LAST END"}
+    columns = [column for column in rows[0] if column not in hidden]
+    table = _table("Processes", *columns, elastic={"LISTENS ON"})
+    for row in rows:
+        table.add_row(*(row[column] for column in columns))
     return table
+
+
+def _process(process: dict[str, Any], data_dir: str, now: float) -> dict[str, Text | str]:
+    return {
+        "NAME": process["name"],
+        "STATE": _mark(process["state"] == "ready", process["state"]),
+        "PID": str(process["pid"] or "-"),
+        "FOR": format_duration(now - process["since"]),
+        "RESTARTS": str(process["restarts"]),
+        "LISTENS ON": (process.get("listen") or "-").removeprefix(data_dir + "/"),
+        "HEALTH, METRICS": process.get("http") or "-",
+        "LAST END": process["last_exit"] or "-",
+    }
 
 
 def _resources(document: dict[str, Any]) -> Text:
@@ -65,47 +79,58 @@ def _resources(document: dict[str, Any]) -> Text:
 
 
 def _nodes(document: dict[str, Any]) -> Table:
-    table = _table("Envoys: what each has acknowledged", "NODE", "TYPE", "ACKNOWLEDGED", "CURRENT", "LAST REJECTION")
+    columns = ("NODE", "TYPE", "ACKNOWLEDGED", "SHOULD HAVE")
+    table = _table("Envoys: what each has acknowledged", *columns, elastic={"NODE"})
     for node in nodes(document):
-        streams = node.get("xds", {}).get("types", [])
-        for index, row in enumerate(streams):
-            live = row["acked"] == row["current"]
+        types = node.get("xds", {}).get("types", [])
+        for index, row in enumerate(types):
+            live = is_live(row)
             table.add_row(
                 node["node"] if index == 0 else "",
                 row["type"],
-                _mark(live, _short(row["acked"])),
-                _short(row["current"]),
-                _rejection(row["rejection"]),
+                _rejected(_short(row["acked"])) if row["rejection"] else _mark(live, _short(row["acked"])),
+                _short(row["acked"] if live else row["current"]),
             )
-        if not streams:
-            table.add_row(node["node"], "-", Text("not connected to xds", style="yellow"), "-", "-")
+        if not types:
+            table.add_row(node["node"], "-", Text("not connected to xds", style="yellow"), "-")
     if not table.row_count:
         table.add_row(Text("no Envoy is connected", style="dim"))
     return table
 
 
-def _certificates(document: dict[str, Any], now: float) -> Table:
-    columns = ("NODE", "NAME", "SPIFFE ID", "SERIAL", "AGE", "ENDS IN", "ROTATES IN", "ROTATIONS", "HELD")
-    table = _table("\nCertificates", *columns)
+def _certificates(document: dict[str, Any], now: float, *, narrow: bool) -> Table:
+    hidden = {"NAME", "ROTATIONS"} if narrow else set()
+    names = ("NODE", "NAME", "SPIFFE ID", "SERIAL", "AGE", "ENDS IN", "ROTATES IN", "ROTATIONS", "HELD")
+    columns = [column for column in names if column not in hidden]
+    table = _table("\nCertificates", *columns, elastic={"NODE", "SPIFFE ID"})
     for certificate in document["ca"].get("certificates", []):
-        table.add_row(
-            certificate["node"],
-            certificate["name"],
-            certificate["spiffe_id"],
-            (certificate["serial"] or "-")[:SERIAL_CHARS],
-            _span(certificate["issued_at"], lambda then: now - then),
-            _span(certificate["not_after"], lambda then: then - now),
-            _span(certificate["rotate_at"], lambda then: then - now),
-            str(certificate["rotations"]),
-            _held(certificate),
-        )
+        row = dict(zip(names, _certificate(certificate, now), strict=True))
+        table.add_row(*(row[column] for column in columns))
+    if not table.row_count:
+        table.add_row(Text("none", style="dim"))
     return table
+
+
+def _certificate(certificate: dict[str, Any], now: float) -> tuple[Text | str, ...]:
+    return (
+        certificate["node"],
+        certificate["name"],
+        certificate["spiffe_id"],
+        (certificate["serial"] or "-")[:SERIAL_CHARS],
+        _span(certificate["issued_at"], lambda then: now - then),
+        _span(certificate["not_after"], lambda then: then - now),
+        _span(certificate["rotate_at"], lambda then: then - now),
+        str(certificate["rotations"]),
+        _held(certificate),
+    )
 
 
 def _held(certificate: dict[str, Any]) -> Text:
     """Issued is not held: what the Envoy acknowledged decides."""
     if certificate.get("last_rejection"):
-        return Text("✗ rejected", style="red")
+        return _rejected("rejected")
+    if certificate.get("paused"):
+        return Text("… not connected", style="yellow")
     return _mark(bool(certificate["acked"]), "yes" if certificate["acked"] else "not yet")
 
 
@@ -117,12 +142,8 @@ def _short(version: str | None) -> str:
     return (version or "-")[:VERSION_CHARS]
 
 
-def _rejection(rejection: dict[str, Any] | None) -> Text:
-    if not rejection:
-        return Text("-")
-    names = ", ".join(rejection.get("names") or rejection.get("resources") or [])
-    source = f" ({rejection['source']})" if rejection.get("source") else ""
-    return Text(f"{names}{source}: {rejection.get('message', '')}", style="red")
+def _rejected(text: str) -> Text:
+    return Text(f"✗ {text}", style="red")
 
 
 def _span(when: object, distance: Callable[[float], float]) -> str:

@@ -11,6 +11,9 @@ KEK_NOTE: Final = (
     "Set `ca.kek` to a file that is kept elsewhere."
 )
 
+NAMES_SHOWN: Final = 10
+"""Of one rejection; `-o json` has all."""
+
 Answer = dict[str, Any] | str
 """A process's status, or why there is none."""
 
@@ -58,7 +61,24 @@ def _xds_problems(xds: dict[str, Any]) -> list[str]:
     problems = [f"resources: {error} (the last good state stays live)"] if error else []
     if not xds.get("ready", True) and not error:
         problems.append(f"xds: {xds.get('reason') or 'not ready'}")
+    if tls_error := (xds.get("tls") or {}).get("error"):
+        problems.append(f"xds: TLS files refused: {tls_error} (the certificate in use stays in use)")
+    problems += [
+        _rejection(node["node"], row["type"], row["rejection"])
+        for node in xds.get("nodes", [])
+        for row in node["types"]
+        if row["rejection"]
+    ]
     return problems
+
+
+def _rejection(node: str, kind: str, rejection: dict[str, Any]) -> str:
+    """Who, what, where it is written, and Envoy's sentence."""
+    names = rejection.get("names") or []
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    what = " ".join([kind, ", ".join(names[:NAMES_SHOWN]) + more]).strip()
+    source = f" ({rejection['source']})" if rejection.get("source") else ""
+    return _one_line(f"{node} rejected {what}{source}: {rejection.get('message') or 'it gave no reason'}")
 
 
 def _ca_problems(ca: dict[str, Any]) -> list[str]:
@@ -68,17 +88,38 @@ def _ca_problems(ca: dict[str, Any]) -> list[str]:
         problems.append(f"signer: {signer['error']} (certificates in force stay in force)")
     if not ca.get("ready", True) and not entries.get("error"):
         problems.append(f"ca: {ca.get('reason') or 'not ready'}")
-    problems += [
-        f"certificate {row['spiffe_id']} of {row['node']}: {row['error']}"
-        for row in ca.get("certificates", [])
-        if row.get("error")
-    ]
+    if ca.get("own_error"):
+        problems.append(f"ca: a certificate of our own servers is not in use: {ca['own_error']}")
+    for row in ca.get("certificates", []):
+        problems += _certificate_problems(row)
     return problems
+
+
+def _certificate_problems(row: dict[str, Any]) -> list[str]:
+    who = f"certificate {row['spiffe_id']} of {row['node']}"
+    problems = [f"{who}: {row['error']}"] if row.get("error") else []
+    if rejection := row.get("last_rejection"):
+        problems.append(f"{row['node']} rejected the secret {row['name']} ({row['spiffe_id']}): {rejection['message']}")
+    return problems
+
+
+def _one_line(text: str) -> str:
+    """What others wrote, fit for a terminal: a sentence of Envoy's may hold line breaks, or worse."""
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 
 def config_option(settings: Settings) -> str:
     """` --config FILE` where the settings came from a file, to be pasted behind a command."""
     return f" --config {settings.source}" if settings.source else ""
+
+
+def is_live(row: dict[str, Any]) -> bool:
+    """Whether a node acknowledged everything of a type that it should have.
+
+    Versions do not tell: of names the node sees a part of the type, and the type's version changes with any of it.
+    """
+    return bool(row["commit_acked"] >= row["commit_current"] and not row["rejection"])
 
 
 def nodes(document: dict[str, Any]) -> list[dict[str, Any]]:

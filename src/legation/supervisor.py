@@ -18,10 +18,9 @@ import trio
 from legation.backoff import BackOff
 from legation.process import Child, ProcessFailedError, Program, describe_exit, spawn
 from xds.errors import LocalError
+from xds.limits import DRAIN_S
 from xds.logs import event
 
-DRAIN_S: Final = 10.0
-"""From the request to stop to the end of the last process; then they are killed."""
 PATIENCE_S: Final = 10.0
 """A process that is neither ready nor ended by then is named in the log, again and again. It is left alone: it may wait
 for the operator to repair a file, and is ready at once when that is done."""

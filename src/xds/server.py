@@ -14,11 +14,10 @@ import trio
 
 from xds import limits
 from xds.api.descriptors import envoy_api
-from xds.control.admin import admin_app, health_app
+from xds.control.admin import admin_app
 from xds.control.fleet import Fleet
 from xds.control.flow import Source
 from xds.control.handshake import Bound
-from xds.control.lifecycle import follow_signals
 from xds.control.overview import Overview
 from xds.control.publisher import Publisher
 from xds.control.readiness import Readiness
@@ -26,12 +25,14 @@ from xds.control.source import DirectorySource
 from xds.control.store import Store
 from xds.control.tls import TlsFiles
 from xds.edge import binding, collector
+from xds.edge.health import health_app
 from xds.edge.http import serve_http
 from xds.edge.methods import XDS_METHODS
 from xds.edge.server import EdgeServer
 from xds.edge.stream import Stream
 from xds.errors import ConfigError
 from xds.logs import event
+from xds.process import follow_signals
 
 GRACE_S: Final = limits.DRAIN_S - 2.0
 """For streams to end; the rest is for the process itself."""

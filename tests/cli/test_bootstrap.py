@@ -64,13 +64,6 @@ def test_the_connection_is_tls_1_3_with_keepalive_and_rotating_files(name):
     assert keepalive == {"interval": "5s", "timeout": "2s"}
 
 
-def test_an_agent_stands_in_for_the_central_sds():
-    sds = clusters(replace(FACTS, agent_socket=Path("/run/agent.sock")))["legation_sds"]
-    endpoint = sds["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
-    assert endpoint == {"address": {"pipe": {"path": "/run/agent.sock"}}}
-    assert "transport_socket" not in sds
-
-
 def test_a_host_name_is_resolved_and_an_address_is_not():
     assert clusters(FACTS)["legation_xds"]["type"] == "STATIC"
     assert clusters(replace(FACTS, xds_address="control.example.com:1"))["legation_xds"]["type"] == "STRICT_DNS"
@@ -94,14 +87,13 @@ def test_a_name_that_no_node_can_have_is_refused():
 
 
 @pytest.mark.envoy
-@pytest.mark.parametrize("agent", [None, Path("/run/agent.sock")])
-def test_the_real_envoy_accepts_it(tmp_path, agent):
+def test_the_real_envoy_accepts_it(tmp_path):
     secret = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
     for name in ("tls_certificate", "xds_validation", "ca_validation"):
         kind = name if name == "tls_certificate" else "validation_context"
         document = {"resources": [{"@type": secret, "name": name, kind: {}}]}
         (tmp_path / f"{name}.json").write_text(json.dumps(document))
-    facts = replace(FACTS, node_dir=tmp_path, admin_port=0, agent_socket=agent)
+    facts = replace(FACTS, node_dir=tmp_path, admin_port=0)
     path = tmp_path / "bootstrap.json"
     path.write_text(to_json(bootstrap(facts)))
     command = [str(find_envoy()), "--mode", "validate", "-c", str(path), "--log-level", "error"]

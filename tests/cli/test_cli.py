@@ -48,6 +48,14 @@ def test_every_command_explains_itself(capsys, command):
     assert f"Usage: legation {command}" in out
 
 
+@pytest.mark.parametrize("arguments", [[], ["snippet"]])
+def test_summaries_fit_on_80_columns(capsys, monkeypatch, arguments):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = call(capsys, *arguments, "--help")
+    assert "..." not in out.partition("Commands:")[2]
+    assert max(len(line) for line in out.splitlines()) <= 80
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from legation.render import epoch, show
@@ -22,25 +23,27 @@ PROCESS = {
     "last_exit": "killed by SIGKILL",
     "listen": "127.0.0.1:18100",
 }
+
+
+def kind(name: str, acked: str, current: str, commits: tuple[int, int], rejection=None) -> dict:
+    return {
+        "type": name,
+        "acked": acked * 32,
+        "current": current * 32,
+        "commit_acked": commits[0],
+        "commit_current": commits[1],
+        "rejection": rejection,
+    }
+
+
 XDS = {
     "ready": True,
     "change": 3,
     "source": {"path": "/srv/resources", "files": 2, "resources": 5, "error": None},
-    "nodes": [
-        {
-            "node": "web",
-            "types": [
-                {"type": "CDS", "acked": "a" * 32, "current": "a" * 32, "rejection": None},
-                {
-                    "type": "LDS",
-                    "acked": "b" * 32,
-                    "current": "c" * 32,
-                    "rejection": {"names": ["web_http"], "message": "no such filter", "source": "web.yaml:3"},
-                },
-            ],
-        }
-    ],
+    "tls": {"rotations": 0, "error": None},
+    "nodes": [{"node": "web", "types": [kind("CDS", "a", "a", (3, 3)), kind("EDS", "b", "c", (3, 3))]}],
 }
+REJECTION = {"names": ["web_http"], "message": "no such\n filter", "source": "web.yaml:3"}
 CERTIFICATE = {
     "node": "web",
     "name": "default",
@@ -52,6 +55,7 @@ CERTIFICATE = {
     "acked": True,
     "acked_serial": "0123456789abcdef",
     "rotations": 4,
+    "paused": False,
     "last_rejection": None,
     "error": None,
 }
@@ -63,8 +67,8 @@ def document(**changes):
     return report(SETTINGS, **facts)
 
 
-def text(found) -> str:
-    console = Console(width=200, record=True, file=None, force_terminal=False)
+def text(found, width: int = 200) -> str:
+    console = Console(width=width, record=True, file=None, force_terminal=False)
     with console.capture() as captured:
         show(console, found, NOW)
     return captured.get()
@@ -91,9 +95,9 @@ def test_all_well():
         "by",
         "SIGKILL",
     ]
-    assert row(shown, "web   CDS") == ["web", "CDS", "✓", "aaaaaaaa", "aaaaaaaa", "-"]
-    assert "… bbbbbbbb" in shown
-    assert "web_http (web.yaml:3): no such filter" in shown
+    assert row(shown, "web   CDS") == ["web", "CDS", "✓", "aaaaaaaa", "aaaaaaaa"]
+    assert "✗" not in shown
+    assert "…" not in shown
     assert row(shown, "web   default") == [
         "web",
         "default",
@@ -108,6 +112,81 @@ def test_all_well():
     ]
     assert "protects copies of the key store only" in shown
     assert "✓ the control plane is up" in shown
+
+
+def of_types(*types: dict) -> dict:
+    return XDS | {"nodes": [{"node": "web", "types": list(types)}]}
+
+
+def test_what_is_not_acknowledged_yet_is_no_problem_and_not_live():
+    found = document(xds=of_types(kind("LDS", "b", "c", (2, 3))))
+    assert found["ok"] is True
+    assert row(text(found), "web   LDS") == ["web", "LDS", "…", "bbbbbbbb", "cccccccc"]
+
+
+def test_a_node_that_needs_nothing_of_what_changed_is_up_to_date():
+    """The version of a type changes with any of its resources; a node that asked for others has what it should have."""
+    assert row(text(document(xds=of_types(kind("RDS", "b", "c", (3, 3))))), "web   RDS")[2:] == ["✓", *["bbbbbbbb"] * 2]
+
+
+def test_a_rejection_is_a_problem_that_names_everything():
+    found = document(xds=of_types(kind("LDS", "b", "c", (2, 3), REJECTION)))
+    assert found["ok"] is False
+    assert found["problems"] == ["web rejected LDS web_http (web.yaml:3): no such filter"]
+    shown = text(found, 80)
+    assert row(shown, "web   LDS") == ["web", "LDS", "✗", "bbbbbbbb", "cccccccc"]
+    assert "the control plane is up" not in shown
+
+
+def test_a_rejection_of_many_is_cut_and_says_so_and_writes_no_escapes():
+    names = [f"cluster-{number}" for number in range(1000)]
+    rejection = {"names": names, "message": "\x1b[2J", "source": ""}
+    (problem,) = document(xds=of_types(kind("CDS", "b", "c", (2, 3), rejection)))["problems"]
+    assert problem.startswith("web rejected CDS cluster-0, cluster-1,")
+    assert problem.endswith("cluster-9 and 990 more: \\x1b[2J")
+
+
+def test_a_listener_without_a_fresh_certificate_is_a_problem():
+    found = document(xds=XDS | {"tls": {"rotations": 1, "error": "key and certificate differ"}})
+    assert found["problems"] == [
+        "xds: TLS files refused: key and certificate differ (the certificate in use stays in use)"
+    ]
+    assert document(ca=CA | {"own_error": "disk full"})["problems"] == [
+        "ca: a certificate of our own servers is not in use: disk full"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem", "held"),
+    [
+        (
+            {"last_rejection": {"code": 3, "message": "Failed to load private key"}},
+            "web rejected the secret default (spiffe://legation.local/web): Failed to load private key",
+            "✗ rejected",
+        ),
+        ({"error": "busy"}, "certificate spiffe://legation.local/web of web: busy", "✓ yes"),
+    ],
+)
+def test_a_certificate_that_is_not_renewed_or_not_taken_is_a_problem(change, problem, held):
+    found = document(ca=CA | {"certificates": [CERTIFICATE | change]})
+    assert (found["ok"], found["problems"]) == (False, [problem])
+    assert held in text(found)
+
+
+def test_nothing_is_broken_or_wrapped_on_80_columns():
+    signer = {
+        **PROCESS,
+        "name": "signer",
+        "listen": str(SETTINGS.signer_socket),
+        "http": "127.0.0.1:18110",
+        "pid": 1234567,
+    }
+    long = CERTIFICATE | {"spiffe_id": "spiffe://legation.local/" + "region/zone/service/" * 4, "name": "x" * 99}
+    found = document(supervisor={"pid": 1, "processes": [PROCESS, signer]}, ca=CA | {"certificates": [long]})
+    tables = text(found, 80).partition("The key store")[0].splitlines()
+    assert [len(line) for line in tables if len(line) > 80] == []
+    assert len([line for line in tables if line.strip()]) == 12, "a line for each title, head and row"
+    assert row(text(found, 80), "signer")[6] == "run/signer.sock"
 
 
 def test_issued_is_not_held():

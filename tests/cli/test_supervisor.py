@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from fakes.waiting import until_real
 from trio.testing import MockClock
 
 from legation.backoff import FIRST_S, LONGEST_S, STABLE_S, BackOff
@@ -58,10 +59,20 @@ async def until(condition) -> None:
             await trio.sleep(0.01)
 
 
-async def until_real(condition) -> None:
-    """The same where trio's clock stands still."""
-    while not condition():
-        await trio.lowlevel.checkpoint()
+def still(main) -> None:
+    """Run it where no time passes but what the test lets pass: nothing can be owed to the end of the drain time."""
+    trio.run(main, clock=MockClock())
+
+
+class Run:
+    """A supervisor that runs, and what its run gave."""
+
+    def __init__(self, control: Supervisor) -> None:
+        self.control = control
+        self.results: list[bool] = []
+
+    async def __call__(self) -> None:
+        self.results.append(await self.control.run())
 
 
 def test_ready_only_when_all_are_ready_and_then_drained(stage):
@@ -152,45 +163,51 @@ def test_one_that_fails_at_a_restart_is_tried_again(stage):
 
 def test_one_that_does_not_end_is_killed_after_the_drain_time(stage):
     async def main():
-        control = supervisor(stage.program("a", "--ignore-term"), stage.program("b"))
+        run = Run(supervisor(stage.program("a", "--ignore-term"), stage.program("b")))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(run_to_end, control)
-            await control.wait_ready()
-            control.stop()
+            nursery.start_soon(run)
+            await until_real(lambda: run.control.ready)
+            run.control.stop()
             await until_real(lambda: "term" in stage.log("a"))
-            clock.jump(10.0)
-
-    results = []
-
-    async def run_to_end(control):
-        results.append(await control.run())
+            await until_real(lambda: run.control.pid("b") is None)
+            clock.jump(9.9)
+            for _ in range(100):
+                await trio.lowlevel.checkpoint()
+            assert alive(run.control.pid("a"))
+            clock.jump(0.1)
+            await until_real(lambda: run.results == [False])
 
     clock = MockClock()
     trio.run(main, clock=clock)
-    assert results == [False]
 
 
 def test_a_second_stop_kills_at_once(stage):
     async def main():
-        control = supervisor(stage.program("a", "--ignore-term"))
+        run = Run(supervisor(stage.program("a", "--ignore-term")))
         async with trio.open_nursery() as nursery:
-            await nursery.start(control.run)
-            control.stop()
-            await until(lambda: "term" in stage.log("a"))
-            control.stop()
+            nursery.start_soon(run)
+            await until_real(lambda: run.control.ready)
+            run.control.stop()
+            await until_real(lambda: "term" in stage.log("a"))
+            assert alive(*stage.pids())
+            run.control.stop()
+            await until_real(lambda: run.results == [False], "it killed, and said so")
 
-    trio.run(main)
+    still(main)
 
 
 def test_a_stop_while_starting_is_no_failure(stage):
     async def main():
-        control = supervisor(stage.program("slow", "--never-ready"))
+        run = Run(supervisor(stage.program("slow", "--never-ready")))
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(control.run)
-            await until(lambda: stage.log("slow"))
-            control.stop()
+            nursery.start_soon(run)
+            await until_real(stage.pids)
+            run.control.stop()
+            await until_real(lambda: run.results == [True], "all ended in time")
+            assert not run.control.ready
 
-    trio.run(main)
+    still(main)
+    assert stage.log("slow")[1:] == ["term"]
 
 
 def test_one_that_is_late_is_named_and_left_alone(stage, caplog):
@@ -203,7 +220,7 @@ def test_one_that_is_late_is_named_and_left_alone(stage, caplog):
         control = supervisor(stage.program("late", "--never-ready"), stage.program("b"))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(control.run)
-            await until_real(lambda: control.state()["processes"][1]["state"] == "ready")
+            await until_real(lambda: control.state()["processes"][1]["state"] == "ready" and stage.pids())
             for times in (1, 2):
                 clock.jump(10.0)
                 await until_real(lambda times=times: len(named()) == times)
@@ -215,13 +232,32 @@ def test_one_that_is_late_is_named_and_left_alone(stage, caplog):
     assert named() == [{"program": "late"}, {"program": "late"}]
 
 
-def test_cancellation_leaves_no_process(stage):
-    async def main():
-        async with trio.open_nursery() as nursery:
-            await nursery.start(supervisor(stage.program("a"), stage.program("b")).run)
-            nursery.cancel_scope.cancel()
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_cancellation_leaves_no_process(stage, stubborn):
+    """Asked to end at once, and killed after the drain time only where that is needed."""
 
-    trio.run(main)
+    async def main():
+        control = supervisor(stage.program("a", *(["--ignore-term"] if stubborn else [])), stage.program("b"))
+        scope, over = trio.CancelScope(), trio.Event()
+
+        async def run():
+            with scope:
+                await control.run()
+            over.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            await until_real(lambda: control.ready)
+            assert [alive(pid) for pid in stage.pids()] == [True, True]
+            scope.cancel()
+            await until_real(lambda: stage.log("a")[1:] == stage.log("b")[1:] == ["term"])
+            if stubborn:
+                clock.jump(10.0)
+            await until_real(over.is_set)
+
+    clock = MockClock()
+    trio.run(main, clock=clock)
+    assert [alive(pid) for pid in stage.pids()] == [False, False]
 
 
 def test_reload_reaches_those_that_can(stage):

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fakes.waiting import read_line, wait_for
 
 LEGATION = (sys.executable, "-P", "-m", "legation")
 WAIT_S = 30
@@ -42,11 +43,11 @@ def running(here: Path) -> Iterator[tuple[subprocess.Popen[bytes], dict]]:
         process = subprocess.Popen([*LEGATION, "up", "--ready-fd", str(said)], stderr=log, pass_fds=(said,))
     os.close(said)
     try:
-        with os.fdopen(ready) as pipe:
-            line = pipe.readline()
+        line = read_line(ready, "it is ready")
         assert line, (here / "log").read_text()
         yield process, json.loads(line)
     finally:
+        os.close(ready)
         process.terminate()
         process.wait(WAIT_S)
 
@@ -110,15 +111,17 @@ def test_a_bad_resource_file_keeps_it_waiting_and_status_says_why(here):
     (here / "resources" / "bad.yaml").write_text("resources:\n- nonsense: true\n")
     with (here / "log").open("wb") as log:
         process = subprocess.Popen([*LEGATION, "up"], stderr=log)
+
+    def status() -> subprocess.CompletedProcess[str]:
+        assert process.poll() is None, (here / "log").read_text()
+        return run("status")
+
     try:
-        status = run("status")
-        while "bad.yaml" not in status.stdout:
-            assert status.returncode == 1
-            assert process.poll() is None, (here / "log").read_text()
-            status = run("status")
+        said = wait_for(lambda: "bad.yaml" in (now := status()).stdout and now, "status says why")
+        assert said.returncode == 1
         (here / "resources" / "bad.yaml").unlink()
-        while run("status").returncode != 0:
-            assert process.poll() is None, (here / "log").read_text()
+        wait_for(lambda: status().returncode == 0, "it is ready")
     finally:
         process.terminate()
-    assert process.wait(WAIT_S) == 0
+        code = process.wait(WAIT_S)
+    assert code == 0

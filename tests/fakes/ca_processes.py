@@ -10,8 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,23 +20,13 @@ BOUND_S = 30.0
 TRUST_DOMAIN = "demo.legation"
 
 
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    """The first true answer of a condition; the bound is for a test that has failed."""
-    end = time.monotonic() + BOUND_S
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {BOUND_S} s: {what}")
-
-
 class Process:
     """One child. `with` ends it."""
 
-    def __init__(self, module: str, *arguments: str, log: Path) -> None:
+    def __init__(self, module: str, *arguments: str, log: Path, before: Sequence[str] = ()) -> None:
         self.log = log
         read_end, write_end = os.pipe()
-        command = [sys.executable, "-P", "-m", module, *arguments, "--ready-fd", str(write_end)]
+        command = [*before, sys.executable, "-P", "-m", module, *arguments, "--ready-fd", str(write_end)]
         with log.open("ab") as stderr:
             self.child = subprocess.Popen(
                 command, pass_fds=[write_end], stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr
@@ -89,14 +78,15 @@ class Site:
             log=self.root / "signer.log",
         )
 
-    def ca(self, *more: str, listen: str = "127.0.0.1:0") -> Process:
+    def ca(self, *more: str, listen: str = "127.0.0.1:0", before: Sequence[str] = ()) -> Process:
         return Process(
             "ca",
-            *("--data-dir", str(self.data), "--run-dir", str(self.run), "--entries", str(self.entries)),
+            *("--run-dir", str(self.run), "--entries", str(self.entries)),
             *("--signer-socket", str(self.socket), "--listen", listen, "--http", "127.0.0.1:0"),
             *("--admin-socket", str(self.admin), "--trust-domain", TRUST_DOMAIN),
             *more,
             log=self.root / "ca.log",
+            before=before,
         )
 
     def enroll(self, *more: str) -> Process:

@@ -13,7 +13,8 @@ import trio.testing
 from ca.identity.spiffe import SpiffeId
 from ca.signer import messages
 from ca.svid.errors import SignerRefusedError, SignerUnavailableError
-from ca.svid.issuing import Issuer, Order
+from ca.svid.issuing import Issuer
+from ca.svid.order import Order
 from ca.svid.rotator import Rotator
 from ca.svid.trust import Trust
 from fakes.ca_authority import START, TRUST_DOMAIN, Signer

@@ -39,11 +39,30 @@ class Authority:
         )
         self.ca_pem = self.cert.public_bytes(serialization.Encoding.PEM)
 
-    def leaf(self, *uris: str, dns: Sequence[str] = (), ips: Sequence[str] = (), ca: bool = False) -> Pair:
+    def leaf(
+        self,
+        *uris: str,
+        dns: Sequence[str] = (),
+        ips: Sequence[str] = (),
+        ca: bool = False,
+        not_before: dt.datetime = _NOT_BEFORE,
+        not_after: dt.datetime = _NOT_AFTER,
+    ) -> Pair:
         """A certificate with these URI SANs; `ca=True` makes it an issuing one."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "intermediate")]) if ca else x509.Name([])
-        cert = _signed(subject, self.name, key.public_key(), self.key, ca=ca, uris=uris, dns=dns, ips=ips)
+        cert = _signed(
+            subject,
+            self.name,
+            key.public_key(),
+            self.key,
+            ca=ca,
+            uris=uris,
+            dns=dns,
+            ips=ips,
+            not_before=not_before,
+            not_after=not_after,
+        )
         return Pair(
             cert.public_bytes(serialization.Encoding.PEM),
             key.private_bytes(
@@ -61,7 +80,19 @@ class Authority:
         return self.leaf(f"spiffe://{self.trust_domain}/cp/{name}", dns=["localhost"], ips=["127.0.0.1"])
 
 
-def _signed(subject, issuer, public_key, issuer_key, *, ca, uris=(), dns=(), ips=()) -> x509.Certificate:
+def _signed(
+    subject,
+    issuer,
+    public_key,
+    issuer_key,
+    *,
+    ca,
+    uris=(),
+    dns=(),
+    ips=(),
+    not_before=_NOT_BEFORE,
+    not_after=_NOT_AFTER,
+) -> x509.Certificate:
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
     names += [x509.DNSName(name) for name in dns]
     names += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips]
@@ -71,8 +102,8 @@ def _signed(subject, issuer, public_key, issuer_key, *, ca, uris=(), dns=(), ips
         .issuer_name(issuer)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(_NOT_BEFORE)
-        .not_valid_after(_NOT_AFTER)
+        .not_valid_before(not_before)
+        .not_valid_after(not_after)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         .add_extension(_usage(ca=ca), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)

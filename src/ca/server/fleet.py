@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from ca.identity.bundle import Bundle
 from ca.identity.entries import Entry
 from ca.svid.holder import Holder
-from ca.svid.issuing import Order
 from ca.svid.node import Node
+from ca.svid.order import Order
 from ca.svid.rotator import Rotator
 from ca.svid.secrets import bundle_record
 from ca.svid.slot import Slot
@@ -80,8 +81,12 @@ class Fleet:
             self._rotator.pause(SvidKey(node.name, entry.spiffe_id))
 
     def forget_idle(self) -> None:
-        """Let go of nodes that have neither a stream nor a certificate."""
-        for node in [node for node in self._nodes.values() if not node.streams and not node.holders]:
+        """Let go of nodes that have neither a stream nor a certificate, granted or withdrawn."""
+        now_s = self._rotator.now_s()
+        for node in self._nodes.values():
+            node.forget_ended(now_s)
+        idle = [node for node in self._nodes.values() if not (node.streams or node.holders or node.withdrawn)]
+        for node in idle:
             for entry in node.entries:
                 self._rotator.drop(SvidKey(node.name, entry.spiffe_id))
             del self._nodes[node.name]
@@ -90,10 +95,10 @@ class Fleet:
 
     def grant(self, entries: Iterable[Entry]) -> None:
         """From now on these entries count, for nodes that are there and for those to come."""
-        granted: dict[str, tuple[Entry, ...]] = {}
+        of_node: defaultdict[str, list[Entry]] = defaultdict(list)
         for entry in entries:
-            granted[entry.node] = (*granted.get(entry.node, ()), entry)
-        self._entries = granted
+            of_node[entry.node].append(entry)
+        self._entries = granted = {node: tuple(each) for node, each in of_node.items()}
         for node in self._nodes.values():
             self._grant(node, granted.get(node.name, ()))
 

@@ -14,7 +14,7 @@ import trio
 from ca.errors import LegationError, LocalError
 from ca.svid import directory
 from ca.svid.holder import Holder
-from ca.svid.issuing import Order
+from ca.svid.order import Order
 from ca.svid.rotator import Rotator
 from ca.svid.trust import Trust
 from xds.edge.credentials import ServerCredentials

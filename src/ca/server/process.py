@@ -14,23 +14,25 @@ import trio
 from ca import clock
 from ca.server.entries import EntryBook
 from ca.server.fleet import Fleet
-from ca.server.http import admin_app, health_app
+from ca.server.http import admin_app
 from ca.server.metrics import Metrics
 from ca.server.own import OwnCertificates
 from ca.server.status import Overview
 from ca.server.upkeep import Upkeep
 from ca.svid.directory import make_private
 from ca.svid.issuing import Issuer
-from ca.svid.lifecycle import boot_time_s, follow_signals
+from ca.svid.lifecycle import boot_time_s
 from ca.svid.rotator import Rotator
-from ca.svid.sds import SecretHost, connection_age_s, sds_server, wake
+from ca.svid.sds import SecretHost, sds_server, wake
 from ca.svid.signer_client import SignerClient
 from ca.svid.trust import Trust
 from xds import limits
 from xds.edge import binding, collector
+from xds.edge.health import health_app
 from xds.edge.http import serve_http
 from xds.edge.server import EdgeServer
 from xds.logs import event
+from xds.process import follow_signals
 
 SIGNER_PATIENCE_S: Final = 15.0
 """At start: the signer is started before us, and opens its key store first."""
@@ -53,6 +55,8 @@ class Settings:
     server_names: tuple[str, ...] = ()
     http: str | None = None
     admin_socket: Path | None = None
+    ttl_max_s: int | None = None
+    """The longest life of a workload's certificate that the signer allows; None: entries are not held against it."""
 
     def check(self) -> None:
         """Raise `LocalError` or `ConfigError` for an address or a directory that cannot be used."""
@@ -95,7 +99,7 @@ async def serve(settings: Settings, *, on_ready: Callable[[Bound], None] = lambd
     parts = _made(settings)
     shutdown = trio.Event()
     async with trio.open_nursery() as nursery:
-        await nursery.start(follow_signals, shutdown, parts.book.load)
+        await nursery.start(follow_signals, shutdown, parts.book.reload)
         nursery.start_soon(_run, settings, parts, on_ready)
         await shutdown.wait()
         event(log, logging.INFO, "draining", streams=len(parts.host.streams))
@@ -106,16 +110,20 @@ async def serve(settings: Settings, *, on_ready: Callable[[Bound], None] = lambd
     event(log, logging.INFO, "ended")
 
 
+def _wall_s() -> float:
+    return clock.system().timestamp()
+
+
 def _made(settings: Settings) -> Parts:
     trust = Trust(settings.trust_domain)
     client = SignerClient(settings.signer_socket)
     issuer = Issuer(client, trust, clock.system)
-    rotator = Rotator(issuer.issue, wall=lambda: clock.system().timestamp(), boot=boot_time_s)
+    rotator = Rotator(issuer.issue, wall=_wall_s, boot=boot_time_s)
     fleet = Fleet(rotator, wake)
     host = SecretHost(fleet)
     own = OwnCertificates(rotator, trust, settings.run_dir / "xds")
     upkeep = Upkeep(issuer, fleet, host, own)
-    book = EntryBook(settings.entries, settings.trust_domain, fleet.grant)
+    book = EntryBook(settings.entries, settings.trust_domain, fleet.grant, ttl_max_s=settings.ttl_max_s)
 
     def follow_trust() -> None:
         fleet.trust(trust.bundle)
@@ -129,7 +137,7 @@ def _made(settings: Settings) -> Parts:
         rotator=rotator,
         fleet=fleet,
         host=host,
-        server=sds_server(host, settings.trust_domain),
+        server=sds_server(host, settings.trust_domain, _wall_s),
         own=own,
         upkeep=upkeep,
         book=book,
@@ -144,12 +152,12 @@ async def _run(settings: Settings, parts: Parts, on_ready: Callable[[Bound], Non
         parts.trust.learn(state.bundle)
         nursery.start_soon(parts.rotator.run)
         credentials, holder = await parts.own.obtain(settings.server_names, OWN_PATIENCE_S)
-        parts.book.load()
+        await parts.book.load()
         nursery.start_soon(parts.book.watch)
         await parts.upkeep.ask_signer()
         nursery.start_soon(parts.upkeep.run)
         listen = await parts.server.start(
-            settings.listen, credentials, connection_age_s=connection_age_s(holder.life.length_s)
+            settings.listen, credentials, connection_age_s=limits.connection_age_s(holder.life.length_s)
         )
         http = await _open_http(nursery, settings, parts)
         parts.overview.listening = True

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from ca.server.entries import EntryBook
 from ca.server.fleet import Fleet
 from ca.server.own import OwnCertificates
 from ca.server.upkeep import Upkeep
-from ca.svid.node import Node
+from ca.svid.node import Node, Withdrawn
 from ca.svid.sds import SecretHost
 from ca.svid.secrets import DEFAULT
 from ca.svid.slot import Slot
@@ -18,6 +18,9 @@ from ca.svid.trust import Trust
 from xds.errors import LegationError
 
 Json = dict[str, Any]
+
+GRANTED_SHOWN_MAX: Final = 16
+"""Names that a node may have, beside those it asks for in vain: enough to see what it should have asked for."""
 
 
 class Overview:
@@ -65,11 +68,12 @@ class Overview:
             "own_error": self.own.error,
             "streams": [stream_json(self.host, stream) for stream in self.host.streams],
             "certificates": [row for node in self.fleet.nodes.values() for row in self._certificates(node)],
+            "denied": [row for node in self.fleet.nodes.values() if (row := denied_json(node)) is not None],
             "entries": self._entries(),
         }
 
     def _entries(self) -> Json:
-        return {"count": len(self.book.entries), "error": self.book.error, "path": str(self.book.directory)}
+        return {"count": len(self.book.entries), "error": self.book.error, "path": self.book.path}
 
     def _certificates(self, node: Node) -> Iterator[Json]:
         for place, entry in enumerate(node.entries):
@@ -79,6 +83,7 @@ class Overview:
                 yield {"node": node.name, "name": name, "spiffe_id": str(entry.spiffe_id)} | certificate_json(
                     node, name, slot
                 )
+        yield from (withdrawn_json(node, gone) for gone in node.withdrawn)
 
 
 def certificate_json(node: Node, name: str, slot: Slot) -> Json:
@@ -99,7 +104,38 @@ def certificate_json(node: Node, name: str, slot: Slot) -> Json:
         "paused": slot.paused,
         "error": slot.error or None,
         "last_rejection": {"code": rejection.code, "message": rejection.message} if rejection is not None else None,
+        "withdrawn": False,
     }
+
+
+def withdrawn_json(node: Node, gone: Withdrawn) -> Json:
+    """A certificate whose entry is gone, in the same form: it is not renewed, and it serves until it ends."""
+    acked = node.acked(gone.name)
+    return {
+        "node": node.name,
+        "name": gone.name,
+        "spiffe_id": str(gone.spiffe_id),
+        "serial": gone.serial,
+        "issued_at": shown_time(gone.life.issued_at_s),
+        "not_after": shown_time(gone.life.not_after_s),
+        "rotate_at": None,
+        "truncated": False,
+        "acked": acked == gone.fingerprint,
+        "acked_serial": node.serial_of(acked) if acked is not None else None,
+        "rotations": 0,
+        "paused": False,
+        "error": None,
+        "last_rejection": None,
+        "withdrawn": True,
+    }
+
+
+def denied_json(node: Node) -> Json | None:
+    """What a node asks for in vain, beside what it may have; None where it gets all."""
+    names = node.denied()
+    if not names:
+        return None
+    return {"node": node.name, "names": names, "granted": node.granted()[:GRANTED_SHOWN_MAX]}
 
 
 def bundle_json(trust: Trust) -> Json | None:

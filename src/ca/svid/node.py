@@ -7,12 +7,13 @@ view and nothing is pushed, because Envoy ignores it or takes it for an answer (
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from ca.identity.entries import Entry
 from ca.svid.holder import Holder
+from ca.svid.schedule import Life
 from ca.svid.secrets import DEFAULT, ROOTCA, svid_record
 from xds.engine.record import Record
 from xds.engine.session import Session
@@ -24,6 +25,21 @@ WANTED_MAX: Final = 64
 
 SERIALS_MAX: Final = 256
 """Fingerprints of which the serial is remembered, of each node, to tell what a client still holds."""
+
+
+WITHDRAWN_MAX: Final = 64
+"""Certificates of entries that are gone: so many are remembered, of each node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A certificate that no entry grants any more. Nobody took it out of its Envoy's hands: it serves until it ends."""
+
+    name: str
+    spiffe_id: SpiffeId
+    serial: str
+    fingerprint: str
+    life: Life
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +62,7 @@ class Node:
         "_rejections",
         "_serials",
         "_wanted",
+        "_withdrawn",
         "entries",
         "name",
         "streams",
@@ -64,6 +81,7 @@ class Node:
         self._rejections: dict[str, Refused] = {}
         self._wanted: set[str] = set()
         self._serials: dict[str, str] = {}
+        self._withdrawn: dict[SpiffeId, Withdrawn] = {}
 
     @property
     def holders(self) -> dict[SpiffeId, Holder]:
@@ -72,11 +90,12 @@ class Node:
 
     def entitle(self, entries: tuple[Entry, ...]) -> list[Session]:
         """From now on these entries count. What they do not grant leaves the view."""
+        first = self.entries[0].spiffe_id if self.entries else None
         self.entries = entries
         granted = {entry.spiffe_id for entry in entries}
         lost = [spiffe_id for spiffe_id in self._holders if spiffe_id not in granted]
         for spiffe_id in lost:
-            del self._holders[spiffe_id]
+            self._withdraw(DEFAULT if spiffe_id == first else str(spiffe_id), self._holders.pop(spiffe_id))
         return self.view.apply(self._default_records(), self._removals(lost))
 
     def deliver(self, spiffe_id: SpiffeId, holder: Holder) -> list[Session]:
@@ -84,6 +103,7 @@ class Node:
         if all(entry.spiffe_id != spiffe_id for entry in self.entries):
             return []
         self._holders[spiffe_id] = holder
+        self._withdrawn.pop(spiffe_id, None)
         self._serials[holder.fingerprint] = holder.serial
         if len(self._serials) > SERIALS_MAX:
             del self._serials[next(iter(self._serials))]
@@ -93,6 +113,16 @@ class Node:
         """A certificate has ended; better none than one that every peer refuses."""
         if self._holders.pop(spiffe_id, None) is not None:
             self.view.apply((), self._removals([spiffe_id]))
+
+    @property
+    def withdrawn(self) -> Collection[Withdrawn]:
+        """Certificates that its Envoy may still use although no entry grants them."""
+        return self._withdrawn.values()
+
+    def forget_ended(self, now_s: float) -> None:
+        """Withdrawn certificates that have ended are nobody's business any more."""
+        for gone in [gone for gone in self._withdrawn.values() if gone.life.expired(now_s)]:
+            del self._withdrawn[gone.spiffe_id]
 
     def trust(self, bundle: Record) -> list[Session]:
         """Put the bundle into the view."""
@@ -144,12 +174,27 @@ class Node:
         """The names that one of its streams asks for."""
         return sorted(name for name, sessions in self.view.shelf(SECRET).index.items() if session in sessions)
 
+    def granted(self) -> list[str]:
+        """The names of all that it may have."""
+        own = [DEFAULT] if self.entries else []
+        return [ROOTCA, *own, *(str(entry.spiffe_id) for entry in self.entries)]
+
+    def denied(self) -> list[str]:
+        """Names that open streams ask for in vain; not all, if they are many."""
+        return sorted(self.asked().difference(self.granted()))[:WANTED_MAX]
+
     def take_denied(self) -> list[str]:
         """Names asked for since the last call that this node may not have; each is told once."""
-        may = {DEFAULT, ROOTCA, *(str(entry.spiffe_id) for entry in self.entries)}
-        news = sorted(self.asked() - may - self._wanted)[: WANTED_MAX - len(self._wanted)]
+        unknown = self.asked().difference(self.granted(), self._wanted)
+        news = sorted(unknown)[: WANTED_MAX - len(self._wanted)]
         self._wanted.update(news)
         return news
+
+    def _withdraw(self, name: str, holder: Holder) -> None:
+        gone = Withdrawn(name, holder.spiffe_id, holder.serial, holder.fingerprint, holder.life)
+        self._withdrawn[gone.spiffe_id] = gone
+        if len(self._withdrawn) > WITHDRAWN_MAX:
+            del self._withdrawn[next(iter(self._withdrawn))]
 
     def _default_records(self) -> Iterable[Record]:
         """`default` is the first entry's; it changes hands when the new one is there, or the old one not granted."""

@@ -18,7 +18,7 @@ from typing import Final
 import trio
 
 from ca.svid.holder import Holder
-from ca.svid.issuing import Order
+from ca.svid.order import Order
 from ca.svid.schedule import Life
 from ca.svid.slot import NEVER, Listener, Slot
 from xds.errors import LegationError

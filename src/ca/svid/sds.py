@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, Protocol
 
 from ca.svid.node import Node, Refused
@@ -18,7 +18,6 @@ from xds.logs import event
 from xds.names import shown
 
 IDENTIFIER: Final = "legation ca"
-CONNECTION_AGE_S_MAX: Final = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -97,8 +96,8 @@ class SecretHost:
                 event(log, logging.WARNING, "secret denied: no entry grants it", node=node.name, resource=shown(name))
 
 
-def sds_server(host: SecretHost, trust_domain: str) -> EdgeServer:
-    """The server: StreamSecrets, DeltaSecrets and FetchSecrets."""
+def sds_server(host: SecretHost, trust_domain: str, wall: Callable[[], float]) -> EdgeServer:
+    """The server: StreamSecrets, DeltaSecrets and FetchSecrets. `wall` is the clock of certificates."""
     return EdgeServer(
         host,
         SDS_METHODS,
@@ -107,12 +106,8 @@ def sds_server(host: SecretHost, trust_domain: str) -> EdgeServer:
         identifier=IDENTIFIER,
         on_rejected=host.rejected,
         doubts=host.doubts,
+        wall=wall,
     )
-
-
-def connection_age_s(node_life_s: float) -> float:
-    """How old a client's connection may get: it shows its renewed certificate on a new one only (design 10)."""
-    return min(node_life_s / 4, CONNECTION_AGE_S_MAX)
 
 
 def wake(sessions: Iterable[Session]) -> None:

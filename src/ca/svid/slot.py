@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from typing import Final, Protocol
 
 from ca.svid.holder import Holder
-from ca.svid.issuing import Order
+from ca.svid.order import Order
 from ca.svid.schedule import STORM_SHARE, Life, next_window
 from xds.errors import LegationError
 

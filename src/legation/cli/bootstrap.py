@@ -30,12 +30,6 @@ from xds.errors import ConfigError
     metavar="N",
     help="Envoy's admin interface on 127.0.0.1:N; none by default.",
 )
-@click.option(
-    "--agent-socket",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Take the secrets from an agent's Unix socket on that machine.",
-)
 def bootstrap(  # noqa: PLR0917 (click passes them by name)
     config: Path | None,
     node: str,
@@ -44,7 +38,6 @@ def bootstrap(  # noqa: PLR0917 (click passes them by name)
     xds_address: str | None,
     sds_address: str | None,
     admin_port: int | None,
-    agent_socket: Path | None,
 ) -> None:
     """Print the bootstrap of a node's Envoy (JSON)."""
     settings = settings_from(config)
@@ -55,9 +48,8 @@ def bootstrap(  # noqa: PLR0917 (click passes them by name)
         trust_domain=settings.trust_domain,
         cluster=cluster,
         xds_address=reachable("xds", xds_address, settings),
-        sds_address=reachable("sds", sds_address, settings) if agent_socket is None else "",
+        sds_address=reachable("sds", sds_address, settings),
         admin_port=admin_port,
-        agent_socket=agent_socket,
     )
     click.echo(document.to_json(document.bootstrap(facts)), nl=False)
 

@@ -13,7 +13,7 @@ from legation.demo.run import run_demo
 SECONDS_MIN = 40
 
 
-@click.command
+@click.command(short_help="See it work: two real Envoys and rotating certificates.")
 @click.option(
     "--seconds", type=int, metavar="N", help=f"Run unattended for N seconds ({SECONDS_MIN} or more) and judge."
 )

@@ -14,7 +14,7 @@ from legation.report import config_option as config_suffix
 from xds.errors import LocalError
 
 
-@click.command
+@click.command(short_help="Write a node's first certificate files.")
 @config_option
 @click.option("--node", required=True, metavar="NAME", help="Name of the node: letters, digits, . _ -")
 def enroll(config: Path | None, node: str) -> int:

@@ -19,7 +19,7 @@ from xds.errors import LocalError
 PIPE_WIDTH: Final = 200
 
 
-@click.command
+@click.command(short_help="Show what runs, and what each Envoy has and holds.")
 @config_option
 @click.option(
     "--output", "-o", type=click.Choice(["table", "json"]), default="table", help="Table, or JSON for programs."
@@ -27,7 +27,8 @@ PIPE_WIDTH: Final = 200
 def status(config: Path | None, output: str) -> int:
     """Show processes, connected Envoys, what they acknowledged or rejected, and the certificates they hold.
 
-    Exits with 1 when something is down or the newest input was refused.
+    Exits with 0 only if all is well: everything runs, no input was refused, no Envoy rejected anything, and every
+    certificate is renewed.
     """
     settings = settings_from(config)
     document = report(

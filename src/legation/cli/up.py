@@ -11,16 +11,18 @@ import click
 import trio
 
 from legation.cli.options import config_option, settings_from
+from legation.cli.program import exit_code
 from legation.prepare import locked, prepare
 from legation.report import KEK_NOTE
 from legation.serve import serve
 from legation.settings import Settings
 from xds import logs
+from xds.errors import LegationError
 
 _log = logging.getLogger(__name__)
 
 
-@click.command
+@click.command(short_help="Start the control plane.")
 @config_option
 @click.option("--ready-fd", type=int, metavar="N", help="Write one JSON line to this descriptor when all is ready.")
 def up(config: Path | None, ready_fd: int | None) -> int:
@@ -30,12 +32,23 @@ def up(config: Path | None, ready_fd: int | None) -> int:
     SIGHUP reads resources and entries again.
     """
     settings = settings_from(config)
-    prepare(settings)
     logs.configure("legation", level=settings.log_level, log_format=settings.log_format)
+    try:
+        clean = run(settings, ready_fd)
+    except LegationError as error:
+        if settings.log_format != "json":
+            raise  # becomes a message for people
+        logs.event(_log, logging.ERROR, "failed", error=error)
+        return exit_code(error)
+    return 0 if clean else 1
+
+
+def run(settings: Settings, ready_fd: int | None) -> bool:
+    """Run it until it is told to end; True if all ended in time. Raises `LegationError`."""
+    prepare(settings)
     with locked(settings):
         announce_start(settings)
-        clean = trio.run(serve, settings, time.time, ready_fd)
-    return 0 if clean else 1
+        return trio.run(serve, settings, time.time, ready_fd)
 
 
 def announce_start(settings: Settings) -> None:

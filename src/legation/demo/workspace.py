@@ -44,7 +44,7 @@ def make_workspace(root: Path, seed: int) -> Workspace:
     """Fill the directory. `seed` decides where the search for free ports begins."""
     names = (*FIXED, *OWN)
     ports = dict(zip(names, free_ports(len(names), seed), strict=True))
-    copy_files(source_files(), root, {number: ports[name] for name, number in FIXED.items()})
+    copy_files(root, {number: ports[name] for name, number in FIXED.items()})
     config = root / "legation.yaml"
     config.write_text(settings_text(ports), encoding="utf-8")
     return Workspace(root, ports, load(config, root))
@@ -63,21 +63,21 @@ http: {{xds: "127.0.0.1:{ports["http_xds"]}", ca: "127.0.0.1:{ports["http_ca"]}"
 """
 
 
-def source_files() -> Path:
-    """`envoy-configs/demo`: in an installed package below `legation`, in a source tree beside `src`."""
+def source_files(kind: str = "resources") -> Path:
+    """The demo's `resources` or `entries`: in an installed package below `legation`, in a source tree beside `src`."""
     package = Path(str(resources.files("legation")))
-    for path in (package / "envoy_configs" / "demo", package.parents[1] / "envoy-configs" / "demo"):
-        if path.is_dir():
-            return path
+    for path in (package / "envoy_configs", package.parents[1] / "envoy-configs"):
+        if (path / "demo" / kind).is_dir():
+            return path / "demo" / kind
     raise LocalError(f"the demo's files are missing: neither in {package} nor in a source tree around it")
 
 
-def copy_files(source: Path, root: Path, numbers: dict[int, int]) -> None:
+def copy_files(root: Path, numbers: dict[int, int]) -> None:
     """Copy resources and entries, with other port numbers."""
-    for kind, folder in (("resources", source), ("entries", source / "entries")):
+    for kind in ("resources", "entries"):
         target = root / kind
         target.mkdir()
-        for path in sorted(folder.iterdir()):
+        for path in sorted(source_files(kind).iterdir()):
             if path.suffix in {".yaml", ".py"}:
                 text = substitute(path.read_text(encoding="utf-8"), numbers)
                 (target / path.name).write_text(text, encoding="utf-8")

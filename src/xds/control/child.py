@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import os
 import signal
 import subprocess
@@ -17,8 +19,24 @@ from typing import Final
 import trio
 
 from xds import limits
+from xds.api.quoting import SENTENCE_CHARS_MAX, WITHHELD, quoted, revealing
 from xds.config.problems import FileError
-from xds.names import shown
+from xds.errors import LocalError
+from xds.logs import event
+
+log = logging.getLogger(__name__)
+
+STOP_S: Final = 2.0
+"""So long a child has, once nobody reads what it prints, to end what it has started (20 ms are enough)."""
+
+DRAIN_S: Final = 1.0
+"""So long its pipes are read on after its end; whoever still holds them has nothing to say."""
+
+ENVIRONMENT: Final = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")
+"""What Python may need to start. Everything else of ours, tokens and passwords among it, is not people's."""
+
+UNCONFINED: Final = "legation: "
+"""How a child begins that could not confine itself."""
 
 STDERR_BYTES_MAX: Final = 64 * 1024
 """Of what a file prints there: enough for a traceback, and it goes into a log line."""
@@ -39,14 +57,18 @@ def command(file: Path) -> list[str]:
     `-P` keeps the directory that the server was started in out of its import path; `-B` keeps it from writing compiled
     modules into the directory that is being watched.
     """
-    return [sys.executable, "-P", "-B", "-m", "xds.resources.evaluate", str(file)]
+    seconds = str(math.ceil(limits.PYTHON_FILE_TIMEOUT_S))
+    return [sys.executable, "-P", "-B", "-m", "xds.resources.evaluate", str(file.absolute()), seconds]
 
 
 async def run(arguments: Sequence[str], name: str, timeout_s: float = limits.PYTHON_FILE_TIMEOUT_S) -> Ended:
-    """Run a child to its end. Raises `FileError` if it takes too long or prints too much."""
+    """Run a child to its end. Raises `FileError` if it cannot be started, takes too long or prints too much."""
     with trio.move_on_after(timeout_s):
-        async with _started(arguments) as process:
-            return await _collect(process, name)
+        async with _started(arguments, name) as process:
+            ended = await _collect(process, name)
+        if ended.stderr.startswith(UNCONFINED):
+            event(log, logging.DEBUG, "this kernel has no Landlock: a resource file can read what we can", file=name)
+        return ended
     raise FileError.of(name, f"had not ended after {timeout_s:g} s and was stopped")
 
 
@@ -54,32 +76,51 @@ def output_of(ended: Ended, name: str) -> bytes:
     """The resources that a child printed. Raises `FileError` if it did not come to its end."""
     if ended.exit_code == 0:
         return ended.stdout
-    how = f"was stopped by signal {-ended.exit_code}" if ended.exit_code < 0 else f"ended with code {ended.exit_code}"
     last = ended.stderr.strip().rpartition("\n")[2]
-    raise FileError.of(name, f"{how}: {shown(last)}" if last else how)
+    raise FileError.of(name, f"{_how(ended.exit_code)}: {_last(ended.stderr)}" if last else _how(ended.exit_code))
+
+
+def _how(exit_code: int) -> str:
+    if exit_code == -signal.SIGXCPU:
+        return "used up its time"
+    return f"was stopped by signal {-exit_code}" if exit_code < 0 else f"ended with code {exit_code}"
+
+
+def _last(printed: str) -> str:
+    """The last line; nothing of it if a key was printed anywhere."""
+    if revealing(printed):
+        return WITHHELD
+    return quoted(printed.strip().rpartition("\n")[2], SENTENCE_CHARS_MAX)
 
 
 @asynccontextmanager
-async def _started(arguments: Sequence[str]) -> AsyncIterator[trio.Process]:
+async def _started(arguments: Sequence[str], name: str) -> AsyncIterator[trio.Process]:
     """A child with a process group of its own; it has ended when this is left."""
-    process = await trio.lowlevel.open_process(
-        list(arguments),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    try:
+        process = await trio.lowlevel.open_process(
+            list(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            cwd="/",
+            env={key: os.environ[key] for key in ENVIRONMENT if key in os.environ},
+        )
+    except OSError as error:
+        raise FileError.of(name, f"cannot be evaluated: no process could be started ({error.strerror})") from error
     try:
         yield process
     finally:
-        # Whatever the file started dies with it, or it would hold the pipes and outlive us.
+        # Whatever the file started would outlive us: the child ends it as soon as nobody reads its pipe.
         with trio.CancelScope(shield=True):
-            if process.returncode is None:
-                _kill_group(process.pid)
-            await process.wait()
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
                     await pipe.aclose()
+            with trio.move_on_after(STOP_S):
+                await process.wait()
+            if process.returncode is None:
+                _kill_group(process.pid)
+            await process.wait()
 
 
 def _kill_group(group: int) -> None:
@@ -90,13 +131,14 @@ def _kill_group(group: int) -> None:
 async def _collect(process: trio.Process, name: str) -> Ended:
     output, errors = bytearray(), bytearray()
     if process.stdout is None or process.stderr is None:
-        raise AssertionError("both are pipes")
+        raise LocalError("a child was started without pipes")
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(partial(_drain, process.stderr, errors, STDERR_BYTES_MAX, strict=False))
             nursery.start_soon(partial(_drain, process.stdout, output, limits.CONFIG_FILE_BYTES_MAX, strict=True))
             exit_code = await process.wait()
             _kill_group(process.pid)  # a grandchild that holds the pipes must not hold us
+            nursery.cancel_scope.deadline = trio.current_time() + DRAIN_S
     except* _TooMuch as group:
         raise FileError.of(name, f"has more than {limits.CONFIG_FILE_BYTES_MAX} bytes of resources") from group
     return Ended(exit_code, bytes(output), errors.decode("utf-8", "replace"))

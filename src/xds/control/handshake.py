@@ -1,10 +1,10 @@
-"""Tells the parent that this process serves: one JSON line on a descriptor that it gave us."""
+"""What the ready line of xds says."""
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+from xds import process
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,26 +19,4 @@ class Bound:
 
 def ready_line(bound: Bound, pid: int) -> bytes:
     """What the parent reads."""
-    return (
-        json.dumps(
-            {
-                "ready": True,
-                "listen": bound.listen,
-                "plaintext": bound.plaintext,
-                "http": bound.http,
-                "admin": bound.admin,
-                "pid": pid,
-            }
-        ).encode()
-        + b"\n"
-    )
-
-
-def announce(descriptor: int, line: bytes) -> None:
-    """Write the line and close. A parent that is gone does not matter."""
-    try:
-        os.write(descriptor, line)
-    except BrokenPipeError:
-        pass
-    finally:
-        os.close(descriptor)
+    return process.ready_line(pid, **asdict(bound))

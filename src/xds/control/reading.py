@@ -7,13 +7,13 @@ import fcntl
 import os
 import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from xds import limits
 from xds.config.problems import FileError, Problem
-from xds.control.scan import Listing, Stamp, is_python_module, is_resource_file
+from xds.control.scan import Listing, Stamp, is_python, is_python_module, is_resource_file
 
 DEPTH_MAX: Final = 16
 """Directories below directories; deeper is a loop of mounts rather than a configuration."""
@@ -39,7 +39,41 @@ def list_directory(directory: Path) -> Listing:
                 break
     except OSError as error:
         problems.append(Problem(str(directory), f"the directory of resources cannot be read: {error.strerror}"))
-    return Listing(files, tuple(problems))
+    foreign = _foreign_python(directory, files)
+    if foreign:  # one of them may be a module that any other imports, so none of them is run
+        files = {name: stamp for name, stamp in files.items() if not is_python(name)}
+    return Listing(files, (*problems, *foreign))
+
+
+def _foreign_python(directory: Path, files: Iterable[str]) -> list[Problem]:
+    """The Python files that somebody else than root and this process's user could have written."""
+    known: dict[Path, str | None] = {}
+    problems = []
+    for name in filter(is_python, files):
+        listed = directory / name
+        file = listed.resolve()
+        for path in (file, file.parent, listed.parent):
+            if path not in known:
+                known[path] = _doubt(path)
+            if (reason := known[path]) is not None:
+                problems.append(Problem(name, f"is not run: Python runs with this process's rights, and {reason}"))
+                break
+    return problems
+
+
+def _doubt(path: Path) -> str | None:
+    try:
+        status = path.stat()
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return None
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror})"
+    us = os.geteuid()
+    if status.st_uid not in {us, 0}:
+        return f"{path} belongs to user {status.st_uid}, neither to root nor to us: chown {us} {path}"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"{path} can be written by others: chmod go-w {path}"
+    return None
 
 
 def _walk(

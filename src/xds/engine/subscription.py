@@ -219,14 +219,22 @@ class Subscription:
     def removed(self, record: Record, commit: int) -> None:
         """A name that is subscribed explicitly was removed."""
         self.dirty.pop(record.name, None)
-        self.parked.pop(record.name, None)
+        if self.parked.pop(record.name, None) is not None:
+            self.reconcile()
         if self.reports_removals:
             self.lost[record.name] = (record, commit)
+
+    def reconcile(self) -> None:
+        """What was rejected may be gone, or not wanted any more: then there is nothing left to tell of it."""
+        if not (self.parked or self.parked_version or self.undone):
+            self.rejection = None
+            self.rejected_from = NEVER
 
     def forget(self, name: str) -> None:
         """The client does not want that name any more."""
         for table in (self.asked, self.dirty, self.lost, self.restore, self.parked, self.undone, self.acked):
             table.pop(name, None)
+        self.reconcile()
 
     def everything(self) -> None:
         """The client wants whatever there is."""

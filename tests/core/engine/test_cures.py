@@ -105,3 +105,14 @@ def test_c019_scopes_are_told_as_a_whole() -> None:
     settle(client, client.ask(SCOPED_ROUTE, []))
     view.apply([resource(SCOPED_ROUTE, "b", "2")], ())
     assert sorted(client.pull()[0].resources) == ["a", "b"]
+
+
+def test_a_rejected_resource_that_is_gone_or_not_wanted_is_no_rejection_any_more() -> None:
+    view = view_of(resource(ENDPOINT, "a"), resource(ENDPOINT, "b"))
+    for client in (DeltaClient(view), SotwClient(view)):
+        settle(client, client.ask(ENDPOINT, ["a", "b"]))
+        view.apply([resource(ENDPOINT, "a", f"bad for {client}")], ())
+        client.nack(client.pull()[0])
+        assert client.session.status()[0].rejection is not None
+    view.apply((), [(ENDPOINT, "a")])
+    assert client.session.status()[0].rejection is None

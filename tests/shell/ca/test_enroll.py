@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from fakes.ca_processes import BOUND_S, TRUST_DOMAIN, Site, wait_for
+from fakes.ca_processes import BOUND_S, TRUST_DOMAIN, Site
 from fakes.envoy_messages import parsed
+from fakes.waiting import wait_for
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 import trio
 from control_support import run
 
-from xds import logs
-from xds.control import handshake, lifecycle
+from xds import logs, process
+from xds.control import handshake
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_the_first_signal_asks_for_the_end_and_hands_the_next_to_the_kernel():
     async def main() -> None:
         shutdown, reloaded = trio.Event(), trio.Event()
         async with trio.open_nursery() as nursery:
-            await nursery.start(lifecycle.follow_signals, shutdown, reloaded.set)
+            await nursery.start(process.follow_signals, shutdown, reloaded.set)
             signal.raise_signal(signal.SIGHUP)
             await reloaded.wait()
             assert not shutdown.is_set()
@@ -80,7 +80,7 @@ def test_the_first_signal_asks_for_the_end_and_hands_the_next_to_the_kernel():
 def test_the_ready_line_is_written_once_and_the_descriptor_closed():
     read_fd, write_fd = os.pipe()
     line = handshake.ready_line(handshake.Bound(listen="127.0.0.1:1", admin="/a.sock"), 7)
-    handshake.announce(write_fd, line)
+    process.announce(write_fd, line)
     with os.fdopen(read_fd, "rb") as pipe:
         said = json.loads(pipe.read())
     assert said == {
@@ -98,4 +98,4 @@ def test_the_ready_line_is_written_once_and_the_descriptor_closed():
 def test_a_parent_that_is_gone_does_not_matter():
     read_fd, write_fd = os.pipe()
     os.close(read_fd)
-    handshake.announce(write_fd, b"{}\n")
+    process.announce(write_fd, b"{}\n")
