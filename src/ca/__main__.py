@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from ca.errors import LegationError
-from ca.hardening import harden
 from ca.server.process import Bound, Settings, serve
 from xds import logs
 from xds.edge import guest
+from xds.hardening import harden
 from xds.process import add_common_arguments, announce, check_common_arguments, explain, ready_line
 
 

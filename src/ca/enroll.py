@@ -17,7 +17,6 @@ import trio
 from ca import clock
 from ca.enroll_files import NodeFiles, enrolled
 from ca.errors import ConfigError, LegationError
-from ca.hardening import harden
 from ca.svid.directory import make_private
 from ca.svid.holder import Holder
 from ca.svid.issuing import Issuer
@@ -27,6 +26,7 @@ from ca.svid.rotator import Rotator
 from ca.svid.signer_client import SignerClient
 from ca.svid.trust import Trust
 from xds import logs
+from xds.hardening import harden
 from xds.names import InvalidSpiffeId
 from xds.process import add_common_arguments, announce, check_common_arguments, explain, follow_signals, ready_line
 

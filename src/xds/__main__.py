@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from xds import logs
 from xds.control.handshake import Bound, ready_line
 from xds.edge import guest
 from xds.errors import LegationError
+from xds.hardening import harden
 from xds.process import add_common_arguments, announce, check_common_arguments, explain
 from xds.server import Settings, serve
 
@@ -36,7 +38,10 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the process; returns its exit code: 0, 1 failed, 2 usage or configuration."""
     options = arguments().parse_args(argv)
+    warnings = harden(lock_memory=False)  # it holds its listener's key and a fleet's configuration
     logs.configure("xds", level=options.log_level, log_format=options.log_format)
+    for warning in warnings:
+        logs.event(logging.getLogger(__name__), logging.WARNING, warning)
 
     def on_ready(bound: Bound) -> None:
         announce(options.ready_fd, ready_line(bound, os.getpid()))

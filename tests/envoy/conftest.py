@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -26,16 +28,17 @@ class Mesh:
     def spiffe(self, name: str) -> str:
         return f"spiffe://{self.td}/{name}"
 
-    def publish_api(self, app: App | None = None, **route: str) -> None:
+    def publish_api(self, app: App | None = None, *, name: str = "app", **cluster: object) -> None:
+        """What api's Envoy gets: a listener, and a route to one cluster with an application, which may be the first."""
         self.stack.resource(
             "api.json",
             mesh.file(
                 self.td,
                 "api",
                 mesh.mtls_listener("api", self.api_port, self.td, self.spiffe("web")),
-                mesh.route("api", "app", **route),
-                mesh.cluster("app"),
-                mesh.endpoints("app", (app or self.app).port),
+                mesh.route("api", name),
+                mesh.cluster(name, **cluster),
+                mesh.endpoints(name, (app or self.app).port),
             ),
         )
 
@@ -61,23 +64,58 @@ class Mesh:
         self.stack.envoy("web")
         self.stack.wait("the first request through mTLS", lambda: get(self.port).status == 200)
 
+    def as_at_first(self) -> None:
+        """Take back what a test may have published, and wait until only that is live."""
+        self.publish_api()
+        self.publish_caller("web", self.port)
+        for path in (self.stack.folder / "resources").iterdir():
+            if path.name not in {"api.json", "web.json"}:
+                path.unlink()
+        self.stack.wait("everything is well", self.stack.is_well)
+        self.stack.wait("the first application answers", lambda: get(self.port).body.startswith("blue"))
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[Self]:
+        """For one test. What it adds ends with it."""
+        processes, apps = len(self.stack.processes), len(self.stack.apps)
+        try:
+            yield self
+        finally:
+            try:
+                self.as_at_first()
+            finally:
+                self.stack.close_from(processes, apps)
+
     def traffic(self) -> Traffic:
         return Traffic(self.port)
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Mesh]:
-    """The mesh with certificates of an hour."""
-    with stack(tmp_path) as one:
+def started(folder: Path, ttl: str) -> Iterator[Mesh]:
+    with stack(folder) as one:
         made = Mesh(one)
-        made.start("1h")
+        made.start(ttl)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def mesh_of_an_hour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    yield from started(tmp_path_factory.mktemp("hour"), "1h")
+
+
+@pytest.fixture(scope="module")
+def mesh_of_seconds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    yield from started(tmp_path_factory.mktemp("seconds"), "10s")
+
+
+@pytest.fixture
+def running(mesh_of_an_hour: Mesh) -> Iterator[Mesh]:
+    """The mesh with certificates of an hour. The tests of a module share it, and each leaves it as it was first."""
+    with mesh_of_an_hour.lent() as made:
         yield made
 
 
 @pytest.fixture
-def rotating(tmp_path: Path) -> Iterator[Mesh]:
+def rotating(mesh_of_seconds: Mesh) -> Iterator[Mesh]:
     """The mesh with certificates of 10 s, which rotate every 5 to 7.5 s."""
-    with stack(tmp_path) as one:
-        made = Mesh(one)
-        made.start("10s")
+    with mesh_of_seconds.lent() as made:
         yield made

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
-import json
 import os
 import shutil
 import signal
@@ -17,35 +16,26 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
+from fakes.leftovers import MAPPED
+from fakes.status import status
+from fakes.waiting import BOUND_S, wait_for
 
-BOUND_S = 60.0
+from legation.settings import load
+
 BIN = Path(sys.executable).parent
-ROOT = Path(__file__).resolve().parents[2]
+REQUEST_PAUSE_S = 0.01
+"""Between two requests of one kind."""
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def wait_for(what: str, condition: Callable[[], Any], *, bound_s: float = BOUND_S, log: Callable[[], str] = str) -> Any:
-    """The first true answer of a condition. A condition that raises is not true yet."""
-    end, seen = time.monotonic() + bound_s, None
-    while time.monotonic() < end:
-        try:
-            if seen := condition():
-                return seen
-        except (OSError, http.client.HTTPException, ValueError, KeyError, subprocess.SubprocessError) as error:
-            seen = error
-        time.sleep(0.05)
-    raise AssertionError(f"not within {bound_s} s: {what}; last seen: {seen!r}\n{log()}")
 
 
 class Reply:
@@ -105,17 +95,22 @@ class Traffic:
     """Requests to a port, one after the other, over a kept-alive connection and over new ones, until it is stopped."""
 
     def __init__(self, port: int, path: str = "/") -> None:
-        self.ok = 0
         self.failed: list[Reply] = []
+        self._answered = {True: 0, False: 0}
         self._port, self._path, self._stop = port, path, threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(kept,)) for kept in (True, False)]
 
+    @property
+    def ok(self) -> int:
+        """Requests that succeeded, on the kind of connection on which they were fewer."""
+        return min(self._answered.values())
+
     def _run(self, kept: bool) -> None:  # noqa: FBT001 (a thread's argument)
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10) if kept else None
-        while not self._stop.wait(0.01):
+        while not self._stop.wait(REQUEST_PAUSE_S):
             reply = get(self._port, self._path, connection)
             if reply.status == 200:
-                self.ok += 1
+                self._answered[kept] += 1
             else:
                 self.failed.append(reply)
         if connection:
@@ -144,6 +139,7 @@ class Process:
         return f"--- {self.name} ({self.child.poll()}):\n{self.log_path.read_text(errors='replace')[-6000:]}"
 
     def close(self) -> int:
+        MAPPED.note()
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
         try:
@@ -182,17 +178,18 @@ class Stack:
         if ca:
             settings["ca"] = ca
         self.config.write_text(yaml.safe_dump(settings))
+        self.settings = load(self.config, folder)
 
     def log(self) -> str:
-        return "\n".join(process.log() for process in self.processes)
+        return "\n".join([f"problems: {self.problems()}", *(process.log() for process in self.processes)])
 
     def up(self) -> None:
         self.control = Process("legation", [str(BIN / "legation"), "up", "--config", str(self.config)], self.folder)
         self.processes.append(self.control)
-        self.wait("the control plane is ready", lambda: self.status()["ok"])
+        self.wait("the control plane is ready", self.is_well)
 
     def wait(self, what: str, condition: Callable[[], Any], *, bound_s: float = BOUND_S) -> Any:
-        return wait_for(what, condition, bound_s=bound_s, log=self.log)
+        return wait_for(condition, what, bound_s=bound_s, log=self.log)
 
     def cli(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -207,8 +204,17 @@ class Stack:
         return done
 
     def status(self) -> dict[str, Any]:
-        done = self.cli("status", "-o", "json", check=False)
-        return json.loads(done.stdout)
+        """As `legation status -o json` shows it."""
+        return status(self.settings)
+
+    def problems(self) -> list[str]:
+        """What `legation status` complains of, but that the Envoy of an earlier test is no longer there."""
+        return [problem for problem in self.status()["problems"] if "is not connected to ca" not in problem]
+
+    def is_well(self) -> bool:
+        """All processes are ready, and nothing is refused or rejected."""
+        assert self.control.child.poll() is None, self.log()
+        return not self.problems()
 
     def entries(self, text: str) -> None:
         (self.folder / "entries" / "entries.yaml").write_text(text)
@@ -229,12 +235,8 @@ class Stack:
         bootstrap = self.cli("bootstrap", "--node", node, "--admin-port", str(port)).stdout
         path = self.folder / f"{node}.json"
         path.write_text(bootstrap)
-        base_id = str(int.from_bytes(os.urandom(3), "big"))
-        process = Process(
-            f"envoy-{node}",
-            [envoy_binary(), "-c", str(path), "--concurrency", "1", "--base-id", base_id, "--drain-time-s", "1"],
-            self.folder,
-        )
+        options = ("--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "1")
+        process = Process(f"envoy-{node}", [envoy_binary(), "-c", str(path), *options], self.folder)
         self.processes.append(process)
         self.admin_ports[node] = port
         self.wait(f"Envoy of {node} is live", lambda: get(port, "/ready").status == 200)
@@ -248,15 +250,24 @@ class Stack:
     def envoy_admin(self, node: str, path: str) -> str:
         return get(self.admin_ports[node], path).body
 
-    def pid_of(self, process: str) -> int:
-        """The running process of that name, from the supervisor's status."""
-        return next(int(one["pid"]) for one in self.status()["processes"] if one["name"] == process)
+    def close_from(self, processes: int, apps: int) -> dict[str, int]:
+        """End what was started after so many, last first; the exit codes."""
+        codes = {process.name: process.close() for process in reversed(self.processes[processes:])}
+        for app in self.apps[apps:]:
+            app.close()
+        del self.processes[processes:], self.apps[apps:]
+        return codes
 
     def close(self) -> None:
-        codes = {process.name: process.close() for process in reversed(self.processes)}
-        for app in self.apps:
-            app.close()
-        assert codes.get("legation") == 0, f"legation up must end with 0 on SIGTERM: {codes}\n{self.log()}"
+        everyone = list(self.processes)
+        codes = self.close_from(0, 0)
+        log = "\n".join(process.log() for process in everyone)
+        assert codes.get("legation") == 0, f"legation up must end with 0 on SIGTERM: {codes}\n{log}"
+
+
+def pid_of(document: dict[str, Any], process: str) -> int:
+    """The process of that name, as a status shows it."""
+    return next(int(one["pid"]) for one in document["processes"] if one["name"] == process)
 
 
 def envoy_binary() -> str:

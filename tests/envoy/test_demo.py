@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -15,6 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fakes.leftovers import MAPPED
+from fakes.status import status
+from fakes.waiting import wait_for
+
+from legation.settings import load
 
 pytestmark = pytest.mark.envoy
 
@@ -25,40 +29,40 @@ WAIT_S = 60
 class Demo:
     """A running demo, and the places that its introduction names."""
 
-    def __init__(self, process: subprocess.Popen[str], introduction: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
         self.process = process
+        self.output = output
+        introduction = self.until(lambda: "tail -f" in self.said() and self.said(), "its introduction")
         self.web, self.stranger = re.findall(r"curl -i (\S+)", introduction)
         self.file = Path(re.search(r"\$EDITOR (\S+)", introduction)[1])
-        self.config = re.search(r"--config (\S+)", introduction)[1]
+        self.settings = load(Path(re.search(r"--config (\S+)", introduction)[1]), Path())
 
-    def status(self) -> tuple[int, dict]:
-        command = [*LEGATION, "status", "-o", "json", "--config", self.config]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_S)
-        return done.returncode, json.loads(done.stdout)
+    def said(self) -> str:
+        return self.output.read_text()
 
-    def until_status(self, good) -> dict:
-        """Each call takes a moment; a demo that has ended fails the test."""
-        while True:
-            assert self.process.poll() is None
-            _, document = self.status()
-            if good(document):
-                return document
+    def until(self, condition, what: str):
+        """A demo that has ended fails the test."""
+
+        def alive_and_true():
+            assert self.process.poll() is None, self.said()
+            return condition()
+
+        return wait_for(alive_and_true, what, log=self.said)
+
+    def until_status(self, good, what: str) -> dict:
+        return self.until(lambda: good(document := status(self.settings)) and document, what)
 
 
 @contextmanager
-def demo(*options: str) -> Iterator[Demo]:
-    with subprocess.Popen([*LEGATION, "demo", *options], stdout=subprocess.PIPE, text=True) as process:
-        lines = []
-        try:
-            for line in process.stdout:
-                lines.append(line)
-                if "tail -f" in line:
-                    break
-            assert process.poll() is None, "".join(lines)
-            yield Demo(process, "".join(lines))
-        finally:
-            process.terminate()
-            process.stdout.read()
+def demo(output: Path) -> Iterator[Demo]:
+    with output.open("wb") as stdout:
+        process = subprocess.Popen([*LEGATION, "demo"], stdout=stdout)
+    try:
+        yield Demo(process, output)
+    finally:
+        MAPPED.note()
+        process.terminate()
+        process.wait(WAIT_S)
 
 
 def get(url: str) -> tuple[int, str, str]:
@@ -84,36 +88,35 @@ def live(document: dict) -> bool:
     )
 
 
-def test_requests_pass_strangers_do_not_edits_go_live_and_mistakes_do_not():
-    with demo() as running:
+def test_requests_pass_strangers_do_not_edits_go_live_and_mistakes_do_not(tmp_path):
+    with demo(tmp_path / "said") as running:
         assert get(running.web) == (200, "hello", "hello from the app; you came as spiffe://demo.legation/web\n")
         assert get(running.stranger)[0] == 403
-        assert running.until_status(live)["ok"] is True
+        assert running.until_status(live, "everything is live")["ok"] is True
 
         good = running.file.read_text()
         running.file.write_text(good.replace('"hello"', '"good morning"'))
-        while get(running.web)[:2] != (200, "good morning"):
-            assert running.process.poll() is None
+        running.until(lambda: get(running.web)[:2] == (200, "good morning"), "the edit is live")
 
         running.file.write_text(good.replace("resources = [", "resources = [1 / 0,"))
-        document = running.until_status(lambda document: document["problems"])
+        document = running.until_status(lambda document: document["problems"], "the mistake is told")
         assert "web_route.py" in document["problems"][0]
         assert get(running.web)[:2] == (200, "good morning")
         root = running.file.parents[1]
 
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(WAIT_S) == 0
-        last = running.process.stdout.read().splitlines()[-1]
+        last = running.said().splitlines()[-1]
         assert re.fullmatch(r"✓ \d+ requests ok, 0 failed; .*", last)
         assert not root.exists()
 
 
-def test_an_envoy_that_ends_by_itself_fails_the_demo_and_is_named():
-    with demo() as running:
+def test_an_envoy_that_ends_by_itself_fails_the_demo_and_is_named(tmp_path):
+    with demo(tmp_path / "said") as running:
         pid = envoy_of(running.process.pid, "web.json")
         os.kill(pid, signal.SIGKILL)
         assert running.process.wait(WAIT_S) == 1
-        assert "envoy web ended by itself (killed by SIGKILL)" in running.process.stdout.read()
+        assert "envoy web ended by itself (killed by SIGKILL)" in running.said()
 
 
 def envoy_of(parent: int, argument: str) -> int:
@@ -122,16 +125,16 @@ def envoy_of(parent: int, argument: str) -> int:
 
 
 @pytest.mark.slow
-def test_kill_9_of_each_process_in_turn_costs_no_request():
-    with demo() as running:
-        document = running.until_status(live)
+def test_kill_9_of_each_process_in_turn_costs_no_request(tmp_path):
+    with demo(tmp_path / "said") as running:
+        document = running.until_status(live, "everything is live")
         for name in ("signer", "ca", "xds"):
             pid = process(document, name)["pid"]
             os.kill(pid, signal.SIGKILL)
-            document = running.until_status(lambda now, name=name, pid=pid: back(now, name, pid))
+            document = running.until_status(lambda now, name=name, pid=pid: back(now, name, pid), f"{name} is back")
             assert process(document, name)["restarts"] == 1
         running.process.send_signal(signal.SIGINT)
-        assert running.process.wait(WAIT_S) == 0, running.process.stdout.read()
+        assert running.process.wait(WAIT_S) == 0, running.said()
 
 
 def back(document: dict, name: str, killed: int) -> bool:

@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 from conftest import Mesh
-from stack import get
+from stack import get, pid_of
 
 pytestmark = pytest.mark.envoy
 
@@ -39,16 +39,18 @@ def test_rotations_drop_no_request_on_old_or_new_connections(rotating: Mesh) -> 
 @pytest.mark.parametrize("process", ["xds", "ca", "signer"])
 def test_kill_9_of_a_process_costs_no_request(rotating: Mesh, process: str) -> None:
     with rotating.traffic() as traffic:
-        old = rotating.stack.pid_of(process)
+        old = pid_of(rotating.stack.status(), process)
         certificate = served_certificate(rotating.api_port)
         os.kill(old, signal.SIGKILL)
 
         def back() -> bool:
-            return rotating.stack.status()["ok"] and rotating.stack.pid_of(process) != old
+            now = rotating.stack.status()
+            return now["ok"] and pid_of(now, process) != old
 
         rotating.stack.wait(f"{process} is back", back)
         rotating.stack.wait("certificates rotate again", lambda: served_certificate(rotating.api_port) != certificate)
         green = rotating.stack.app("green")
         rotating.publish_api(green)
         rotating.stack.wait("configuration flows again", lambda: "green" in get(rotating.port).body)
+        rotating.stack.wait("enough requests", lambda: traffic.failed or traffic.ok > 50)
     assert traffic.failed == []

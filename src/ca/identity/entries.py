@@ -15,6 +15,10 @@ DNS_NAMES_MAX: Final = 64
 """Names in one certificate: with more, the secret leaves its size budget (identity 17)."""
 
 
+PROBLEMS_SHOWN_MAX: Final = 20
+"""Of all that is wrong: a file may hold 50,000 mistakes, and each message is logged and shown as one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """The node of that name may have that SVID."""
@@ -47,9 +51,15 @@ def parse_entries(
         except ConfigError as error:
             problems.append(f"{where}: {error}")
     if problems:
-        raise ConfigError("; ".join(problems))
+        raise ConfigError(summary(problems))
     check_unique(entries)
     return tuple(entries)
+
+
+def summary(problems: Sequence[str]) -> str:
+    """What is wrong, as one message."""
+    more = len(problems) - PROBLEMS_SHOWN_MAX
+    return "; ".join(problems[:PROBLEMS_SHOWN_MAX]) + (f"; and {more} more" if more > 0 else "")
 
 
 def check_unique(entries: Iterable[Entry]) -> None:

@@ -13,7 +13,6 @@ import trio
 
 from ca import clock
 from ca.errors import LegationError
-from ca.hardening import harden
 from ca.identity.lifetimes import Lifetimes
 from ca.signer import files, listener
 from ca.signer.authority import OWN_KEK_WARNING, Setting, open_authority
@@ -21,6 +20,7 @@ from ca.signer.journal import Journal
 from ca.signer.service import Service
 from ca.signer.verbs import Verbs
 from xds import logs
+from xds.hardening import harden
 from xds.limits import DRAIN_S
 from xds.process import add_common_arguments, announce, check_common_arguments, explain, follow_signals, ready_line
 

@@ -12,7 +12,8 @@ from fakes.sds_session import SecretClient
 from ca.identity.entries import Entry
 from ca.identity.spiffe import SpiffeId
 from ca.server.fleet import Fleet
-from ca.svid.node import Refused
+from ca.server.status import certificate_json, denied_json, withdrawn_json
+from ca.svid.node import WITHDRAWN_MAX, Refused
 from ca.svid.secrets import DEFAULT, ROOTCA
 from xds.names import SECRET
 
@@ -433,5 +434,88 @@ def test_a_client_that_asks_for_thousands_of_names_is_remembered_a_little(signer
         node = scene.fleet.node("web")
         assert len(node.take_denied()) == 64
         assert node.take_denied() == []
+
+    play(signer, story)
+
+
+def test_a_withdrawn_certificate_is_known_until_it_ends(signer):
+    """Its Envoy goes on to use it: whoever took the entry away has to see that, and for how long."""
+
+    async def story(scene):
+        scene.fleet.grant([entry(ttl_s=100), entry(path="/other", ttl_s=100)])
+        client = scene.connect("web", DEFAULT, spiffe("/other"))
+        await trio.sleep(0.1)
+        client.take_and_ack()
+        client.take_and_ack()
+        node = scene.fleet.node("web")
+        holder = node.holders[SpiffeId(TRUST_DOMAIN, "/web")]
+        slot = scene.fleet.slot(node, holder.spiffe_id)
+        scene.fleet.grant([])
+        withdrawn = {gone.name: gone for gone in node.withdrawn}
+        assert withdrawn.keys() == {DEFAULT, spiffe("/other")}
+        row = withdrawn_json(node, withdrawn[DEFAULT])
+        assert (row["serial"], row["acked"], row["withdrawn"]) == (holder.serial, True, True)
+        assert row.keys() == certificate_json(node, DEFAULT, slot).keys() | {"node", "name", "spiffe_id"}
+        scene.disconnect("web", client)
+        await trio.sleep(50)
+        scene.fleet.forget_idle()
+        assert "web" in scene.fleet.nodes
+        await trio.sleep(60)
+        scene.fleet.forget_idle()
+        assert "web" not in scene.fleet.nodes
+
+    play(signer, story)
+
+
+def test_what_is_granted_again_is_not_withdrawn(signer):
+    async def story(scene):
+        scene.fleet.grant([entry()])
+        scene.connect("web", DEFAULT)
+        await trio.sleep(0.1)
+        node = scene.fleet.node("web")
+        scene.fleet.grant([])
+        assert len(node.withdrawn) == 1
+        scene.fleet.grant([entry()])
+        await trio.sleep(0.1)
+        assert len(node.withdrawn) == 0
+        assert len(node.holders) == 1
+
+    play(signer, story)
+
+
+def test_a_flapping_file_is_remembered_a_little(signer):
+    async def story(scene):
+        scene.connect("web", DEFAULT)
+        for number in range(0, 80, 8):
+            scene.fleet.grant([entry(path=f"/{each}") for each in range(number, number + 8)])
+            await trio.sleep(0.1)
+        scene.fleet.grant([])
+        assert len(scene.fleet.node("web").withdrawn) == WITHDRAWN_MAX
+
+    play(signer, story)
+
+
+def test_a_misspelt_name_is_told_beside_what_there_is(signer):
+    async def story(scene):
+        scene.fleet.grant([entry()])
+        client = scene.connect("web", "defualt", ROOTCA)
+        scene.connect("web", DEFAULT)
+        scene.connect("api", DEFAULT)
+        assert denied_json(scene.fleet.node("web")) == {
+            "node": "web",
+            "names": ["defualt"],
+            "granted": [ROOTCA, DEFAULT, spiffe("/web")],
+        }
+        assert denied_json(scene.fleet.node("api")) == {"node": "api", "names": [DEFAULT], "granted": [ROOTCA]}
+        scene.disconnect("web", client)
+        assert denied_json(scene.fleet.node("web")) is None
+
+    play(signer, story)
+
+
+def test_fifty_thousand_entries_of_one_node_are_sorted_at_once(signer):
+    async def story(scene):
+        scene.fleet.grant([entry(path=f"/{number}") for number in range(50_000)])
+        assert len(scene.fleet.node("web").entries) == 50_000
 
     play(signer, story)

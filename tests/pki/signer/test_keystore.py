@@ -11,6 +11,7 @@ import shutil
 import pytest
 from cryptography.hazmat.primitives import serialization
 from fakes.ca_authority import setting, start
+from fakes.ownership import give_away
 
 from ca.errors import ConfigError, LegationError, LocalError
 from ca.signer import files
@@ -103,10 +104,11 @@ def test_142_symlinks_are_refused(tmp_path, made, name):
     assert "symbolic link" in refused(tmp_path, ConfigError)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_142_files_of_another_user_are_refused(tmp_path, made):
-    os.chown(key_files(tmp_path)[0], 12345, -1)
-    assert "belongs to uid 12345" in refused(tmp_path, ConfigError)
+@pytest.mark.parametrize("name", ["kek", "keystore", "keystore/state.json", "journal", "journal/00000001.jsonl", "key"])
+def test_142_files_of_another_user_are_refused(tmp_path, made, name, monkeypatch):
+    path = key_files(tmp_path)[0] if name == "key" else tmp_path / "data" / name
+    other = give_away(monkeypatch, path)
+    assert f"{path} belongs to uid {other}" in refused(tmp_path, ConfigError)
 
 
 @pytest.mark.parametrize(

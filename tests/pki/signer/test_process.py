@@ -14,25 +14,39 @@ from contextlib import contextmanager
 
 import pytest
 from fakes.ca_authority import csr
+from fakes.unprivileged import UNPRIVILEGED, may_read
+from fakes.waiting import read_line, wait_for
 
 from xds.engine.wire import message
 
+BOUND_S = 20
+SIGNER = (sys.executable, "-m", "ca.signer")
+SHOW_MAPS = (
+    "import pathlib, runpy, signal, sys\n"
+    "def show(*_):\n"
+    "    new = pathlib.Path('maps.new'); new.write_bytes(pathlib.Path('/proc/self/maps').read_bytes())\n"
+    "    new.rename('maps')\n"
+    "signal.signal(signal.SIGUSR1, show)\n"
+    "runpy.run_module('ca.signer', run_name='__main__', alter_sys=True)\n"
+)
+"""The signer as it is, but on SIGUSR1 it says what it has loaded: nobody but root could look."""
+
 
 @contextmanager
-def process(directory, *arguments, trust_domain="example.org"):
+def process(directory, *arguments, trust_domain="example.org", command=SIGNER):
     """A signer that is ready, or has ended; killed at the end in any case."""
     reader, writer = os.pipe()
-    command = [
-        sys.executable, "-m", "ca.signer", "--data-dir", str(directory / "data"), "--socket", str(directory / "run/s"),
+    words = [
+        *command, "--data-dir", str(directory / "data"), "--socket", str(directory / "run/s"),
         "--trust-domain", trust_domain, "--ready-fd", str(writer), *arguments,
     ]  # fmt: skip
-    child = subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(words, pass_fds=[writer], stderr=subprocess.PIPE, text=True, cwd=directory)
     os.close(writer)
-    with open(reader) as file:  # noqa: PTH123
-        child.ready = file.readline()
     try:
+        child.ready = read_line(reader, "ready, or ended")
         yield child
     finally:
+        os.close(reader)
         child.kill()
         child.wait()
         child.stderr.close()
@@ -40,6 +54,7 @@ def process(directory, *arguments, trust_domain="example.org"):
 
 def ask(directory, request):
     with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(BOUND_S)
         connection.connect(str(directory / "run/s"))
         data = request.SerializeToString()
         connection.sendall(struct.pack(">I", len(data)) + data)
@@ -66,8 +81,8 @@ def leaf(directory):
 
 def ended(child):
     """Exit code and what it said."""
-    words = child.stderr.read()
-    return child.wait(timeout=20), words
+    _, words = child.communicate(timeout=BOUND_S)
+    return child.returncode, words
 
 
 def stop(child, number=signal.SIGTERM):
@@ -93,35 +108,45 @@ def test_start_serve_stop(tmp_path):
 
 
 def test_148_limits_of_the_process_and_no_grpc_in_it(tmp_path):
-    with process(tmp_path) as child:
+    with process(tmp_path, command=(sys.executable, "-c", SHOW_MAPS)) as child:
         leaf(tmp_path)
         with open(f"/proc/{child.pid}/limits") as file:  # noqa: PTH123
             core = next(line for line in file if line.startswith("Max core file size"))
         assert core.split()[4:6] == ["0", "0"]
-        if os.geteuid() == 0:
-            with open(f"/proc/{child.pid}/maps") as file:  # noqa: PTH123
-                libraries = file.read()
-            assert "grpc" not in libraries
-            assert "cygrpc" not in libraries
-            assert "cryptography" in libraries, "the positive control"
+        child.send_signal(signal.SIGUSR1)
+        libraries = wait_for((tmp_path / "maps").read_text, "what it has loaded")
+        assert "grpc" not in libraries
+        assert "cryptography" in libraries, "the positive control"
         with open(f"/proc/{child.pid}/status") as file:  # noqa: PTH123
             status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
         assert status["Threads"] == "1"
         assert status["Umask"].strip() == "0077"
 
 
-def test_148_not_dumpable():
+def test_148_not_dumpable(tmp_path):
     script = (
-        "import ctypes, resource; from ca.hardening import harden; harden();"
+        "import ctypes, resource; from xds.hardening import harden; harden();"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=BOUND_S)
     assert done.stdout == "0 (0, 0)\n"
+
+
+def test_148_its_user_cannot_look_into_it(tmp_path):
+    other = [*UNPRIVILEGED, sys.executable, "-S", "-c", "input()"]
+    with (
+        process(tmp_path, command=(*UNPRIVILEGED, *SIGNER)) as child,
+        subprocess.Popen(other, stdin=subprocess.PIPE) as control,
+    ):
+        assert child.ready
+        assert not may_read(f"/proc/{child.pid}/environ")
+        wait_for(lambda: may_read(f"/proc/{control.pid}/environ"), "the positive control", bound_s=BOUND_S)
+        control.communicate(b"\n", timeout=BOUND_S)
 
 
 def test_127_kill_9_again_and_again_under_load_keeps_root_and_journal(tmp_path):
     bundle, serials = None, set()
-    for _ in range(4):
+    for wanted in (3, 9, 16, 20):
         with process(tmp_path) as child:
             told = state(tmp_path)
             bundle = bundle or told.bundle
@@ -134,12 +159,16 @@ def test_127_kill_9_again_and_again_under_load_keeps_root_and_journal(tmp_path):
                     except (OSError, struct.error):
                         return
 
-            worker = threading.Thread(target=load)
-            worker.start()
-            while len(serials) % 7 < 3:
-                serials.add(leaf(tmp_path).serial_hex)
-            child.kill()
-            worker.join()
+            workers = [threading.Thread(target=load) for _ in range(2)]
+            for worker in workers:
+                worker.start()
+            try:
+                wait_for(lambda: len(serials) >= wanted, "certificates")  # noqa: B023 (it is called here)
+            finally:
+                child.kill()
+                for worker in workers:
+                    worker.join(BOUND_S)
+            assert not any(worker.is_alive() for worker in workers)
     rows = [
         json.loads(line)
         for path in sorted((tmp_path / "data/journal").iterdir())

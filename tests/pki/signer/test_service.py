@@ -11,6 +11,7 @@ import pytest
 import trio
 import trio.testing
 from fakes.ca_authority import csr
+from fakes.ownership import give_away
 
 from ca.errors import ConfigError, LocalError
 from ca.signer import listener, service
@@ -364,13 +365,15 @@ def test_what_is_no_socket_is_left_alone(tmp_path, what):
     assert path.exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_a_socket_of_another_user_is_left_alone(tmp_path):
+@pytest.mark.parametrize("what", ["socket", "directory"])
+def test_a_socket_of_another_user_is_left_alone(tmp_path, what, monkeypatch):
     path = tmp_path / "run/s"
     listener.listen(path).close()
-    os.chown(path, 12345, -1)
-    with pytest.raises(ConfigError, match="uid 12345"):
+    theirs = path if what == "socket" else path.parent
+    other = give_away(monkeypatch, theirs)
+    with pytest.raises(ConfigError, match=f"{theirs} belongs to uid {other}"):
         listener.listen(path)
+    assert path.exists()
 
 
 def test_a_path_that_is_too_long_is_said(tmp_path):

@@ -9,7 +9,7 @@ from fakes.ca_signer import World, run, workload
 
 from ca.errors import LegationError
 from ca.svid.errors import UnfitCertificateError
-from ca.svid.issuing import Order
+from ca.svid.order import Order
 
 
 def issue(signer, order, tamper=lambda signed, world: None):

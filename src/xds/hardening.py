@@ -14,7 +14,7 @@ _MCL_ONFAULT: Final = 4
 _PRIVATE_UMASK: Final = 0o077
 
 
-def harden() -> list[str]:
+def harden(*, lock_memory: bool = True) -> list[str]:
     """Do what can be done; say in sentences what could not."""
     os.umask(_PRIVATE_UMASK)
     libc = ctypes.CDLL(None, use_errno=True)
@@ -22,7 +22,7 @@ def harden() -> list[str]:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         warnings.append(f"the process stays dumpable ({os.strerror(ctypes.get_errno())})")
-    if not _lock_memory(libc):
+    if lock_memory and not _lock_memory(libc):
         warnings.append(
             "memory cannot be locked, so keys may reach the swap: raise LimitMEMLOCK to infinity, or have no swap"
         )
