@@ -26,6 +26,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--signer-socket", type=Path, required=True, help="Unix socket of the signer")
     parser.add_argument("--listen", required=True, help="host:port of SDS, mTLS")
     parser.add_argument("--server-name", action="append", default=[], help="DNS name or IP address of our servers")
+    parser.add_argument(
+        "--ttl-max-s", type=int, help="the longest life that an entry may ask for: what the signer allows"
+    )
     parser.add_argument("--http", help="host:port of health and metrics")
     parser.add_argument("--admin-socket", type=Path, help="Unix socket of the admin API")
     add_common_arguments(parser)
@@ -62,6 +65,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         server_names=tuple(options.server_name),
         http=options.http,
         admin_socket=options.admin_socket,
+        ttl_max_s=options.ttl_max_s,
     )
 
 

@@ -43,10 +43,10 @@ class Program:
 
 
 class ProcessFailedError(LocalError):
-    """A child ended before it was ready. Its own message has gone to standard error."""
+    """A child ended before it was ready. Its own message has gone to standard error; `reason` is what we know of it."""
 
-    def __init__(self, name: str, code: int) -> None:
-        super().__init__(f"{name} did not start ({describe_exit(code)}); its own message stands above")
+    def __init__(self, name: str, code: int, reason: str = "its own message stands above") -> None:
+        super().__init__(f"{name} did not start ({describe_exit(code)}); {reason}")
         self.name = name
         self.code = code
 

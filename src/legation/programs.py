@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from legation.durations import RATIO
 from legation.process import READY_FD, Program, python
 from legation.settings import Settings
 from xds.limits import connection_age_s
@@ -37,6 +38,7 @@ def ca(settings: Settings) -> Program:
         *("--signer-socket", str(settings.signer_socket)),
         *("--listen", settings.sds_listen),
         *("--trust-domain", settings.trust_domain),
+        *("--ttl-max-s", str(settings.ca_intermediate_ttl // RATIO)),
         *("--admin-socket", str(settings.ca_socket)),
     ]
     for name in settings.server_names:

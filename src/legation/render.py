@@ -11,12 +11,22 @@ from rich.table import Table
 from rich.text import Text
 
 from legation.durations import format_duration
-from legation.report import is_live, nodes
+from legation.report import count, is_live, nodes, plain, plain_lines
 
 VERSION_CHARS = 8
 SERIAL_CHARS = 12
 NARROW = 100
 """On a terminal with fewer columns the tables leave out what is rarely asked for; `-o json` has everything."""
+
+
+def terminal() -> Console:
+    """A console that takes text for text: no markup, no emoji, no links."""
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def cell(value: object, style: str = "") -> Text:
+    """The only way into a table or a line: escaped, and never read as markup."""
+    return Text(plain(value), style=style)
 
 
 def show(console: Console, document: dict[str, Any], now: float) -> None:
@@ -30,9 +40,9 @@ def show(console: Console, document: dict[str, Any], now: float) -> None:
     if "error" not in document["ca"]:
         console.print(_certificates(document, now, narrow=narrow))
     for note in document["notes"]:
-        console.print(Text(note, style="dim"), soft_wrap=not console.is_terminal)
+        console.print(cell(note, "dim"), soft_wrap=not console.is_terminal)
     for problem in document["problems"]:
-        console.print(Text(f"✗ {problem}", style="red"), soft_wrap=True)
+        console.print(Text(plain_lines(f"✗ {problem}"), style="red"), soft_wrap=True)
     if document["ok"]:
         console.print(Text("✓ the control plane is up", style="green"))
 
@@ -49,7 +59,7 @@ def _processes(document: dict[str, Any], now: float, *, narrow: bool) -> Table:
     rows = [_process(process, document["data_dir"], now) for process in document["processes"]]
     hidden = set()
     if narrow:
-        hidden = {"HEALTH, METRICS"} if any(row["LAST END"] != "-" for row in rows) else {"LAST END"}
+        hidden = {"HEALTH, METRICS"} if any(row["LAST END"].plain != "-" for row in rows) else {"LAST END"}
     columns = [column for column in rows[0] if column not in hidden]
     table = _table("Processes", *columns, elastic={"LISTENS ON"})
     for row in rows:
@@ -57,16 +67,16 @@ def _processes(document: dict[str, Any], now: float, *, narrow: bool) -> Table:
     return table
 
 
-def _process(process: dict[str, Any], data_dir: str, now: float) -> dict[str, Text | str]:
+def _process(process: dict[str, Any], data_dir: str, now: float) -> dict[str, Text]:
     return {
-        "NAME": process["name"],
+        "NAME": cell(process["name"]),
         "STATE": _mark(process["state"] == "ready", process["state"]),
-        "PID": str(process["pid"] or "-"),
-        "FOR": format_duration(now - process["since"]),
-        "RESTARTS": str(process["restarts"]),
-        "LISTENS ON": (process.get("listen") or "-").removeprefix(data_dir + "/"),
-        "HEALTH, METRICS": process.get("http") or "-",
-        "LAST END": process["last_exit"] or "-",
+        "PID": cell(process["pid"] or "-"),
+        "FOR": cell(format_duration(now - process["since"])),
+        "RESTARTS": cell(process["restarts"]),
+        "LISTENS ON": cell((process.get("listen") or "-").removeprefix(data_dir + "/")),
+        "HEALTH, METRICS": cell(process.get("http") or "-"),
+        "LAST END": cell(process["last_exit"] or "-"),
     }
 
 
@@ -75,7 +85,8 @@ def _resources(document: dict[str, Any]) -> Text:
     if not source:
         return Text("")
     change = document["xds"].get("change", "-")
-    return Text(f"\n{source['resources']} resources in {source['files']} files of {source['path']}, change {change}\n")
+    what = f"{count(source['resources'], 'resource')} in {count(source['files'], 'file')} of {source['path']}"
+    return Text(f"\n{plain(what)}, change {plain(change)}\n")
 
 
 def _nodes(document: dict[str, Any]) -> Table:
@@ -86,15 +97,15 @@ def _nodes(document: dict[str, Any]) -> Table:
         for index, row in enumerate(types):
             live = is_live(row)
             table.add_row(
-                node["node"] if index == 0 else "",
-                row["type"],
+                cell(node["node"] if index == 0 else ""),
+                cell(row["type"]),
                 _rejected(_short(row["acked"])) if row["rejection"] else _mark(live, _short(row["acked"])),
-                _short(row["acked"] if live else row["current"]),
+                cell(_short(row["acked"] if live else row["current"])),
             )
         if not types:
-            table.add_row(node["node"], "-", Text("not connected to xds", style="yellow"), "-")
+            table.add_row(cell(node["node"]), cell("-"), cell("not connected to xds", "yellow"), cell("-"))
     if not table.row_count:
-        table.add_row(Text("no Envoy is connected", style="dim"))
+        table.add_row(cell("no Envoy is connected", "dim"))
     return table
 
 
@@ -107,20 +118,20 @@ def _certificates(document: dict[str, Any], now: float, *, narrow: bool) -> Tabl
         row = dict(zip(names, _certificate(certificate, now), strict=True))
         table.add_row(*(row[column] for column in columns))
     if not table.row_count:
-        table.add_row(Text("none", style="dim"))
+        table.add_row(cell("none", "dim"))
     return table
 
 
-def _certificate(certificate: dict[str, Any], now: float) -> tuple[Text | str, ...]:
+def _certificate(certificate: dict[str, Any], now: float) -> tuple[Text, ...]:
     return (
-        certificate["node"],
-        certificate["name"],
-        certificate["spiffe_id"],
-        (certificate["serial"] or "-")[:SERIAL_CHARS],
+        cell(certificate["node"]),
+        cell(certificate["name"]),
+        cell(certificate["spiffe_id"]),
+        cell((certificate["serial"] or "-")[:SERIAL_CHARS]),
         _span(certificate["issued_at"], lambda then: now - then),
         _span(certificate["not_after"], lambda then: then - now),
         _span(certificate["rotate_at"], lambda then: then - now),
-        str(certificate["rotations"]),
+        cell(certificate["rotations"]),
         _held(certificate),
     )
 
@@ -129,13 +140,15 @@ def _held(certificate: dict[str, Any]) -> Text:
     """Issued is not held: what the Envoy acknowledged decides."""
     if certificate.get("last_rejection"):
         return _rejected("rejected")
+    if certificate.get("withdrawn"):
+        return cell("… withdrawn", "yellow")
     if certificate.get("paused"):
-        return Text("… not connected", style="yellow")
+        return cell("… not connected", "yellow")
     return _mark(bool(certificate["acked"]), "yes" if certificate["acked"] else "not yet")
 
 
 def _mark(good: bool, text: str) -> Text:  # noqa: FBT001 (private, two places)
-    return Text(("✓ " if good else "… ") + text, style="green" if good else "yellow")
+    return cell(("✓ " if good else "… ") + text, "green" if good else "yellow")
 
 
 def _short(version: str | None) -> str:
@@ -143,19 +156,22 @@ def _short(version: str | None) -> str:
 
 
 def _rejected(text: str) -> Text:
-    return Text(f"✗ {text}", style="red")
+    return cell(f"✗ {text}", "red")
 
 
-def _span(when: object, distance: Callable[[float], float]) -> str:
+def _span(when: object, distance: Callable[[float], float]) -> Text:
     moment = epoch(when)
-    return "-" if moment is None else format_duration(distance(moment))
+    return cell("-" if moment is None else format_duration(distance(moment)))
 
 
 def epoch(when: object) -> float | None:
-    """Seconds since the epoch, from a number or an ISO 8601 text."""
+    """Seconds since the epoch, from a number or an ISO 8601 text; None if it is neither."""
     if isinstance(when, int | float):
         return float(when)
     if isinstance(when, str) and when:
-        moment = datetime.fromisoformat(when)
+        try:
+            moment = datetime.fromisoformat(when)
+        except ValueError:
+            return None
         return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from legation.settings import Settings
@@ -13,6 +14,14 @@ KEK_NOTE: Final = (
 
 NAMES_SHOWN: Final = 10
 """Of one rejection; `-o json` has all."""
+
+SENTENCE_CHARS: Final = 300
+"""Of what Envoy says, from its beginning; and again of its last line."""
+
+_DUMP = re.compile(r"goo\.gle/debug\w*")
+"""How protobuf begins a message that it quotes for people."""
+_FIELD = re.compile(r"\s*(?:[}\]>\s]*|[\w.\[\]/]+\s*(?::\s*(?:[\"'].*|[\w.+-]+)|[{<].*))\s*[}\]>\s]*")
+"""A line of such a quote."""
 
 Answer = dict[str, Any] | str
 """A process's status, or why there is none."""
@@ -58,7 +67,8 @@ def _problems(
 
 def _xds_problems(xds: dict[str, Any]) -> list[str]:
     error = (xds.get("source") or {}).get("error")
-    problems = [f"resources: {error} (the last good state stays live)"] if error else []
+    kept = " (the last good state stays live)" if xds.get("change") else ""
+    problems = [f"resources: {error}{kept}"] if error else []
     if not xds.get("ready", True) and not error:
         problems.append(f"xds: {xds.get('reason') or 'not ready'}")
     if tls_error := (xds.get("tls") or {}).get("error"):
@@ -78,7 +88,7 @@ def _rejection(node: str, kind: str, rejection: dict[str, Any]) -> str:
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     what = " ".join([kind, ", ".join(names[:NAMES_SHOWN]) + more]).strip()
     source = f" ({rejection['source']})" if rejection.get("source") else ""
-    return _one_line(f"{node} rejected {what}{source}: {rejection.get('message') or 'it gave no reason'}")
+    return plain(f"{node} rejected {what}{source}: {sentence(rejection.get('message') or 'it gave no reason')}")
 
 
 def _ca_problems(ca: dict[str, Any]) -> list[str]:
@@ -90,23 +100,58 @@ def _ca_problems(ca: dict[str, Any]) -> list[str]:
         problems.append(f"ca: {ca.get('reason') or 'not ready'}")
     if ca.get("own_error"):
         problems.append(f"ca: a certificate of our own servers is not in use: {ca['own_error']}")
+    problems += [_denied(row["node"], name, row["granted"]) for row in ca.get("denied", []) for name in row["names"]]
     for row in ca.get("certificates", []):
         problems += _certificate_problems(row)
     return problems
+
+
+def _denied(node: str, name: str, granted: list[str]) -> str:
+    """A secret that a node waits for in vain: most often a name that is misspelt."""
+    has = f"it has: {', '.join(granted)}" if granted else "it has none"
+    return plain(f"{node} asks for secret {name!r}, which no entry grants ({has})")
 
 
 def _certificate_problems(row: dict[str, Any]) -> list[str]:
     who = f"certificate {row['spiffe_id']} of {row['node']}"
     problems = [f"{who}: {row['error']}"] if row.get("error") else []
     if rejection := row.get("last_rejection"):
-        problems.append(f"{row['node']} rejected the secret {row['name']} ({row['spiffe_id']}): {rejection['message']}")
-    return problems
+        why = sentence(rejection["message"])
+        problems.append(f"{row['node']} rejected the secret {row['name']} ({row['spiffe_id']}): {why}")
+    return [plain(problem) for problem in problems]
 
 
-def _one_line(text: str) -> str:
-    """What others wrote, fit for a terminal: a sentence of Envoy's may hold line breaks, or worse."""
-    line = " ".join(text.split())
+def plain(value: object) -> str:
+    """One line, in which everything that does not print is escaped.
+
+    Names, versions and messages come from Envoys and from files: none of it may steer the terminal or forge a line of
+    ours. Whatever is shown to people passes through here.
+    """
+    line = " ".join(str(value).split())
     return line if line.isprintable() else "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+
+
+def plain_lines(value: object) -> str:
+    """The same, where line breaks are meant: further lines are indented, so that none passes for the first of one."""
+    return "\n  ".join(plain(line) for line in str(value).splitlines())
+
+
+def sentence(message: str) -> str:
+    """Of an Envoy's words what says why, in one line: a refused resource that it quotes is left out."""
+    head, *rest = _DUMP.split(message, maxsplit=1)
+    start = plain(head)
+    if not rest and len(start) <= SENTENCE_CHARS:
+        return start
+    lines = [line for line in message.splitlines() if line.strip()]
+    last = plain(lines[-1]).lstrip(": ") if len(lines) > 1 and _FIELD.fullmatch(lines[-1]) is None else ""
+    if _DUMP.search(last):
+        last = ""
+    return " ".join([start[:SENTENCE_CHARS].rstrip(": "), "…", last[-SENTENCE_CHARS:]]).strip()
+
+
+def count(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def config_option(settings: Settings) -> str:

@@ -6,17 +6,22 @@ import json
 import logging
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Final
 
 import trio
 
 from legation.prepare import write_state
+from legation.process import ProcessFailedError
 from legation.programs import programs
-from legation.settings import Settings
+from legation.settings import Settings, split_address
 from legation.supervisor import Supervisor
 from xds.errors import LocalError
 from xds.logs import event
+
+LISTENS: Final = {"xds": ("xds.listen", "xds.plaintext", "http.xds"), "ca": ("sds.listen", "http.ca")}
+"""Which settings say on what a process listens."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +45,36 @@ async def serve(settings: Settings, wall: Callable[[], float], ready_fd: int | N
                 failure = error  # raised below, outside the nursery, which would wrap it in a group
             nursery.cancel_scope.cancel()
     if failure is not None:
-        raise failure
+        raise explained(failure, settings)
     event(_log, logging.INFO, "ended")
     return clean
+
+
+def explained(failure: LocalError, settings: Settings) -> LocalError:
+    """The same failure, with the setting to change where an address cannot be used: its process has given it back."""
+    if not isinstance(failure, ProcessFailedError):
+        return failure
+    for name in LISTENS.get(failure.name, ()):
+        address = getattr(settings, name.replace(".", "_"))
+        if address is not None and (trouble := _cannot_bind(address)):
+            reason = f"it cannot listen on {address}: {trouble}. Set `{name}` in legation.yaml"
+            return ProcessFailedError(failure.name, failure.code, reason)
+    return failure
+
+
+def _cannot_bind(address: str) -> str:
+    """Why nobody can listen there now; empty if one can."""
+    host, port = split_address(address)
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(where)
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return ""
 
 
 async def _announce(supervisor: Supervisor, settings: Settings, began: float, ready_fd: int | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from legation.durations import parse_duration
+from legation.durations import BACKDATE_S, LIFE_MIN_S, RATIO, ROOT_MAX_S, Lifetimes, exact, parse_duration
 from legation.schema import KEYS, SECTIONS, Key, Kind
 from xds.errors import ConfigError
 from xds.names import InvalidSpiffeId, check_trust_domain
@@ -188,6 +188,8 @@ class _Reader:
         return self.scalar(key, key.default) if isinstance(key.default, str) else key.default
 
     def check_together(self, values: dict[str, Any]) -> None:
+        if not self.mistakes:
+            self.check_lifetimes(values)
         plaintext = values["xds_plaintext"]
         if plaintext is not None and not is_loopback(split_address(plaintext)[0]):
             self.mistakes.append(
@@ -200,6 +202,18 @@ class _Reader:
             self.mistakes.append(
                 f"{self.source}: data_dir: {longest} is longer than {SOCKET_PATH_BYTES_MAX} bytes, "
                 "the most that Linux allows for a Unix socket; choose a shorter data_dir"
+            )
+
+    def check_lifetimes(self, values: dict[str, Any]) -> None:
+        names = ("leaf_ttl", "intermediate_ttl", "root_ttl", "node_ttl", "backdate")
+        given = Lifetimes(*(values[f"ca_{name}"] for name in names))
+        nearest = given.nearest_valid()
+        if nearest != given:
+            self.mistakes.append(
+                f"{self.source}: the lifetimes do not fit together: {given}. Needed: leaf_ttl and node_ttl ≤ "
+                f"intermediate_ttl / {RATIO}, intermediate_ttl ≤ root_ttl / {RATIO}, root_ttl ≤ {exact(ROOT_MAX_S)}, "
+                f"leaf_ttl and node_ttl ≥ {exact(LIFE_MIN_S)}, backdate {BACKDATE_S[0]}s to {BACKDATE_S[1]}s. "
+                f"The nearest valid set: {nearest}"
             )
 
     def check_ports(self, values: dict[str, Any]) -> None:

@@ -77,7 +77,7 @@ class SpiffeId:
     def node_name(self) -> str | None:
         """The node's name, where this is the identity of a node."""
         name = self.path.removeprefix(NODE_PATH)
-        return name if name != self.path and "/" not in name else None
+        return name if name != self.path and _NODE_NAME.fullmatch(name) is not None else None
 
     @property
     def reserved(self) -> bool:

@@ -38,7 +38,7 @@ ROWS = [
     ),
     Row("L1", "xds.engine.*", "xds.engine.* VOCABULARY", "", "", "the core is tested with no loop and no clock"),
     Row("L2", "xds.engine.wire", "xds.errors", "google.protobuf", "importlib", "it knows the envelope, and only that"),
-    Row("L2", "xds.api.descriptors", "VOCABULARY", "google.protobuf", "importlib", "reads one file, its own"),
+    Row("L2", "xds.api.descriptors", "xds.api.quoting VOCABULARY", "google.protobuf", "importlib", "reads its own file"),
     Row("L2", "xds.api.*", "xds.api.{*,descriptors} VOCABULARY", "google.protobuf", "", "a pure function"),
     Row(
         "L2",
@@ -57,7 +57,22 @@ ROWS = [
         "argparse importlib",
         "typed classes are for people's files, in a process of their own",
     ),
-    Row("L3", "xds.resources.evaluate", "", "envoy_data_plane", "os pathlib", "the child knows nothing of its parent"),
+    Row(
+        "L3",
+        "xds.resources.evaluate",
+        "xds.resources.confine",
+        "envoy_data_plane",
+        "os pathlib select signal",
+        "the child knows nothing of its parent",
+    ),
+    Row(
+        "L0",
+        "xds.resources.confine",
+        "",
+        "",
+        "ctypes os pathlib resource signal",
+        "what the child does to itself before it runs somebody's file",
+    ),
     Row(
         "L3",
         "xds.control.*",
@@ -69,7 +84,7 @@ ROWS = [
     ),
     Row(
         "L3",
-        "xds.control.{child,handshake,lifecycle,reading,source,tls,watching}",
+        "xds.control.{child,handshake,reading,source,tls,watching}",
         "xds.control.{*,child,reading,watching} xds.config.* xds.edge.{credentials,watch} "
         "xds.{logs,process} VOCABULARY",
         "trio",
@@ -77,10 +92,12 @@ ROWS = [
         "only the edge knows the transport; files, signals and the child process are these modules'",
     ),
     Row("L4", "xds.edge.*", "xds.edge.* xds.engine.wire VOCABULARY", "", "", "checks of a peer are functions"),
+    Row("L4", "xds.edge.{clock,descriptors}", "", "", "resource time", "what the machine has: the time, descriptors"),
     Row(
         "L4",
         "xds.edge.{credentials,guest,server,status,stream,upkeep}",
-        "xds.edge.{*,binding,collector,credentials,guest,status,stream,upkeep} xds.engine.{*,wire} VOCABULARY",
+        "xds.edge.{*,binding,clock,collector,credentials,descriptors,guest,status,stream,upkeep} xds.engine.{*,wire} "
+        "VOCABULARY",
         "grpc outcome trio uvloop",
         "asyncio logging open os ssl",
         "the transport carries bytes, it does not know what they mean",
@@ -96,8 +113,8 @@ ROWS = [
     Row(
         "L3",
         "xds.server xds.__main__",
-        "xds.server xds.control.{*,handshake,lifecycle,source,tls} xds.api.descriptors xds.process xds.logs "
-        "xds.edge.{*,binding,collector,guest,http,server,stream} VOCABULARY",
+        "xds.server xds.control.{*,handshake,source,tls} xds.api.descriptors xds.hardening xds.process xds.logs "
+        "xds.edge.{*,binding,collector,guest,health,http,server,stream} VOCABULARY",
         "trio",
         "argparse logging os pathlib platform",
         "wiring: it names the transport's modules and not the transport",
@@ -105,7 +122,7 @@ ROWS = [
     # ca, where private keys are
     Row("L0", "ca ca.errors", "xds.errors", "", "", "vocabulary must be free of frameworks"),
     Row("L0", "ca.clock", "", "", "", "the wall clock has one door"),
-    Row("L0", "ca.hardening", "", "", "ctypes os resource", "what a process does to itself before it holds a key"),
+    Row("L0", "xds.hardening", "", "", "ctypes os resource", "what a process does to itself before it holds a key"),
     Row(
         "L1",
         "ca.identity.*",
@@ -144,7 +161,7 @@ ROWS = [
         "L4",
         "ca.signer.{listener,service,__main__}",
         "ca.signer.{authority,files,issuer,journal,listener,messages,service,verbs} "
-        "ca.identity.* ca.clock ca.errors ca.hardening xds.{limits,logs,process}",
+        "ca.identity.* ca.clock ca.errors xds.hardening xds.{limits,logs,process}",
         "trio",
         "argparse logging os pathlib socket",
         "a socket and no gRPC: none of its threads near the CA keys",
@@ -177,7 +194,7 @@ ROWS = [
     Row(
         "L3",
         "ca.svid.{directory,lifecycle,signer_client}",
-        "ca.svid.errors xds.engine.wire xds.process VOCABULARY",
+        "ca.svid.errors xds.engine.wire VOCABULARY",
         "google.protobuf trio",
         "fcntl open os pathlib secrets shutil socket tempfile time",
         "what touches the machine holds no key object",
@@ -194,7 +211,7 @@ ROWS = [
         "L3",
         "ca.server.* ca.__main__ ca.enroll ca.enroll_files",
         "ca.server.* ca.enroll_files ca.svid.{directory,holder,issuing,lifecycle,node,order,rotator,schedule,sds} "
-        "ca.svid.{secrets,signer_client,slot,trust} ca.identity.* ca.clock ca.errors ca.hardening xds.engine.* "
+        "ca.svid.{secrets,signer_client,slot,trust} ca.identity.* ca.clock ca.errors xds.hardening xds.engine.* "
         "xds.edge.{binding,collector,credentials,guest,health,http,server,stream,watch} xds.{logs,process} VOCABULARY",
         "cryptography prometheus_client starlette trio yaml",
         "argparse logging os pathlib",

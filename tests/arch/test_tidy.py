@@ -23,6 +23,7 @@ CHANCE = re.compile(
 
 INJECTED_BY = {
     "ca.clock": "the wall clock of everything that has to do with certificates",
+    "xds.edge.clock": "the wall clock that clients' certificates are held against",
     "ca.signer.key": "keys and nonces are random, and no test may make them otherwise",
     "ca.svid.lifecycle": "the clock that goes on in sleep, for rotation",
     "ca.svid.signer_client": "identifiers of requests",

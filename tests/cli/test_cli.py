@@ -99,10 +99,20 @@ def test_enrolment_needs_a_running_signer(capsys, here):
 
 
 def test_a_bootstrap_is_json_with_absolute_paths(capsys, here):
-    code, out, _ = call(capsys, "bootstrap", "--node", "web")
+    code, out, err = call(capsys, "bootstrap", "--node", "web")
     assert code == 0
+    assert err == (
+        f"legation: warning: {here}/legation-data/nodes/web is not there (or this user cannot see it). First: legation "
+        "enroll --node web. Where the files lie elsewhere, say so: --node-dir\n"
+    )
     assert json.loads(out)["node"] == {"id": "web", "cluster": "web"}
     assert str(here / "legation-data" / "nodes" / "web" / "tls_certificate.json") in out
+
+
+def test_a_bootstrap_for_another_machine_warns_of_nothing(capsys, here):
+    assert call(capsys, "bootstrap", "--node", "web", "--node-dir", "/etc/web")[2] == ""
+    (here / "legation-data" / "nodes" / "web").mkdir(parents=True)
+    assert call(capsys, "bootstrap", "--node", "web")[2] == ""
 
 
 def test_every_interface_is_no_address_to_connect_to(capsys, here):

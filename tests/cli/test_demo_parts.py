@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from legation.demo.der import Shown, read_certificate
 from legation.demo.http import Client, serve_app
 from legation.demo.probe import certificate_of, probe_context
+from legation.demo.run import legation_command
 from legation.demo.tally import Handshakes, Requests, Tally
+from legation.demo.view import introduction
 from legation.demo.workspace import FIXED, free_ports, make_workspace, source_files, substitute
 
 
@@ -107,6 +109,21 @@ def test_an_answer_that_does_not_come_is_an_error_and_the_next_request_connects_
             nursery.cancel_scope.cancel()
 
     trio.run(main)
+
+
+def test_the_demo_names_the_legation_that_it_runs_from(monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert legation_command() == f"{tmp_path}/python -P -m legation"
+    (tmp_path / "legation").touch(mode=0o755)
+    assert legation_command() == "legation"
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert legation_command() == f"{tmp_path}/legation"
+    workspace = make_workspace(tmp_path, 1)
+    assert (
+        f"  {tmp_path}/legation status --config {tmp_path}/legation.yaml\n"
+        in introduction(workspace, legation_command()).plain
+    )
 
 
 def shown(serial: str) -> Shown:

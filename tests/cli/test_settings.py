@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legation.durations import format_duration, parse_duration
+from ca.identity.lifetimes import Lifetimes as SignerLifetimes
+from legation.durations import Lifetimes, exact, format_duration, parse_duration
 from legation.schema import KEYS
 from legation.settings import load, parse
 from xds.errors import ConfigError
@@ -45,7 +46,7 @@ server_names: [control.example.com, 10.0.0.5, "::1"]
 xds: {listen: "[::1]:1", plaintext: "localhost:2"}
 sds: {listen: 0.0.0.0:3}
 http: {xds: null, ca: "127.0.0.1:4"}
-ca: {leaf_ttl: 20s, intermediate_ttl: 1h30m, root_ttl: 7d, node_ttl: 90m, backdate: 0s, kek: secret/kek}
+ca: {leaf_ttl: 20s, intermediate_ttl: 1h30m, root_ttl: 7d, node_ttl: 15m, backdate: 10s, kek: secret/kek}
 log: {level: debug, format: json}
 """)
     assert settings.defaulted == frozenset()
@@ -53,7 +54,7 @@ log: {level: debug, format: json}
     assert settings.server_names == ("control.example.com", "10.0.0.5", "::1")
     assert settings.xds_listen == "[::1]:1"
     assert settings.http_xds is None
-    assert (settings.ca_leaf_ttl, settings.ca_intermediate_ttl, settings.ca_backdate) == (20, 5400, 0)
+    assert (settings.ca_leaf_ttl, settings.ca_intermediate_ttl, settings.ca_backdate) == (20, 5400, 10)
     assert settings.ca_kek == BASE / "secret/kek"
     assert settings.signer_socket == Path("/var/lib/legation/run/signer.sock")
 
@@ -109,6 +110,45 @@ def test_all_mistakes_are_told_at_once():
 )
 def test_values_that_do_not_fit_together_are_refused(text, says):
     assert says in refused(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        (
+            "ca: {leaf_ttl: 2d}",
+            "ca: {leaf_ttl: 2d, intermediate_ttl: 12d, root_ttl: 365d, node_ttl: 1d, backdate: 1m}",
+        ),
+        (
+            "ca: {backdate: 0s, node_ttl: 1s, root_ttl: 41d}",
+            "ca: {leaf_ttl: 1h, intermediate_ttl: 7d, root_ttl: 42d, node_ttl: 2s, backdate: 10s}",
+        ),
+    ],
+)
+def test_lifetimes_that_do_not_fit_are_refused_with_the_nearest_that_do(text, nearest):
+    assert refused(text).endswith(f"The nearest valid set: {nearest}")
+    assert read(nearest).defaulted == {key.name for key in KEYS if not key.name.startswith("ca.")} | {"ca.kek"}
+
+
+SECONDS = st.integers(0, 11 * 365 * 86400) | st.integers(0, 400)
+
+
+@given(SECONDS, SECONDS, SECONDS, SECONDS, SECONDS)
+def test_lifetimes_are_judged_as_the_signer_judges_them(leaf, intermediate, root, node, backdate):
+    ours = Lifetimes(leaf, intermediate, root, node, backdate).nearest_valid()
+    signers = SignerLifetimes(leaf, intermediate, root, node, backdate).nearest_valid()
+    assert (ours.leaf, ours.intermediate, ours.root, ours.node, ours.backdate) == (
+        signers.leaf_s,
+        signers.intermediate_s,
+        signers.root_s,
+        signers.node_s,
+        signers.backdate_s,
+    )
+
+
+@given(SECONDS)
+def test_an_exact_duration_is_read_back(seconds):
+    assert parse_duration(exact(seconds)) == seconds
 
 
 def test_a_named_file_must_exist_and_the_default_one_need_not(tmp_path):

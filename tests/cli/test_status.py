@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from legation.demo.tally import Handshakes, Tally
+from legation.demo.view import live
 from legation.render import epoch, show
-from legation.report import report
+from legation.report import SENTENCE_CHARS, count, report, sentence
 from legation.settings import parse
 
 SETTINGS = parse("", source="", base=Path("/srv"))
@@ -230,7 +232,112 @@ def test_nothing_runs():
     assert text(found).splitlines() == ["✗ nothing runs on /srv/legation-data. Start it: legation up"]
 
 
+HOSTILE = (
+    "\x1b]0;pwned\x07\x1b[2J",
+    "x.[/red]",
+    "[link=https://evil.example]x[/link]",
+    "\x9b31m\u202e\u2066\x7f\x00\x08:bomb:",
+    "a\r\n✓ the control plane is up",
+    "\ud800 {x} %s \\",
+)
+
+
+def poisoned(value, text: str):
+    """The same document, with the text in the place of every string."""
+    if isinstance(value, dict):
+        return {key: poisoned(child, text) for key, child in value.items()}
+    if isinstance(value, list):
+        return [poisoned(child, text) for child in value]
+    return text if isinstance(value, str) else value
+
+
+WHOLE = {
+    "xds": of_types(kind("LDS", "b", "c", (2, 3), REJECTION | {"names": ["x"]}), kind("CDS", "a", "a", (3, 3)))
+    | {"reason": "x"},
+    "ca": CA
+    | {
+        "reason": "x",
+        "own_error": "x",
+        "denied": [{"node": "web", "names": ["x"], "granted": ["y"]}],
+        "certificates": [
+            CERTIFICATE | {"last_rejection": {"code": 3, "message": "x"}},
+            CERTIFICATE | {"node": "another"},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("ready", [False, True])
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_no_word_of_others_reaches_the_terminal_as_anything_but_text(hostile, ready, terminal):
+    facts = {name: poisoned(found | {"ready": ready}, hostile) for name, found in WHOLE.items()}
+    found = document(supervisor={"pid": 1, "processes": [poisoned(PROCESS, hostile)]}, **facts)
+    console = Console(width=200, force_terminal=terminal, no_color=True, color_system=None)
+    with console.capture() as captured:
+        show(console, found, NOW)
+    said = captured.get()
+    assert [char for char in said if not char.isprintable() and char != "\n"] == []
+    assert "✓ the control plane is up" not in said.splitlines()
+    answers = {"xds": facts["xds"], "ca": facts["ca"]}
+    with console.capture() as captured:
+        console.print(live(Tally(envoys={hostile: Handshakes()}), answers, [poisoned(PROCESS, hostile)], NOW, NOW))
+    assert [char for char in captured.get() if not char.isprintable() and char != "\n"] == []
+
+
+def test_markup_is_shown_as_it_was_written():
+    facts = poisoned(XDS, "[link=https://evil.example]x[/link]")
+    assert "[link=https://evil.example]x[/link]" in text(document(xds=facts))
+
+
+DUMP = 'goo.gle/debugproto\nname: "web"\nlb_policy: 77\nhealth_checks {\n  timeout {\n  }\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("no such\n filter", "no such filter"),
+        ("failed (LbPolicy: [77]): " + DUMP, "failed (LbPolicy: [77]) …"),
+        ("failed (LbPolicy: [77]): " + DUMP.replace("\n", " "), "failed (LbPolicy: [77]) …"),
+        ("failed: " + DUMP + "the policy is unknown", "failed … the policy is unknown"),
+        (DUMP + ": Proto constraint validation failed (x)\n", "… Proto constraint validation failed (x)"),
+        ("Invalid duration: goo.gle/debugstr   \nseconds: -5\n\n", "Invalid duration …"),
+        ("w" * 999, "w" * SENTENCE_CHARS + " …"),
+        ("w" * 999 + "\nwhy", "w" * SENTENCE_CHARS + " … why"),
+    ],
+)
+def test_of_what_envoy_says_the_sentence_is_shown_and_not_the_resource_it_quotes(message, shown):
+    assert sentence(message) == shown
+    rejection = REJECTION | {"message": message}
+    (problem,) = document(xds=of_types(kind("LDS", "b", "c", (2, 3), rejection)))["problems"]
+    assert problem == f"web rejected LDS web_http (web.yaml:3): {shown}"
+
+
+def test_a_secret_that_nobody_grants_is_told_with_what_is_granted():
+    denied = [{"node": "web", "names": ["defualt"], "granted": ["default", "ROOTCA"]}]
+    found = document(ca=CA | {"denied": denied})
+    assert found["problems"] == ["web asks for secret 'defualt', which no entry grants (it has: default, ROOTCA)"]
+    denied[0]["granted"] = []
+    assert document(ca=CA | {"denied": denied})["problems"][0].endswith("no entry grants (it has none)")
+
+
+def test_a_certificate_without_an_entry_is_withdrawn():
+    found = document(ca=CA | {"certificates": [CERTIFICATE | {"withdrawn": True, "rotate_at": None}]})
+    assert found["ok"] is True
+    assert row(text(found), "web   default")[6:] == ["-", "4", "…", "withdrawn"]
+
+
+def test_there_is_no_last_good_state_before_the_first():
+    error = {"source": XDS["source"] | {"error": "web.yaml:3: unknown field"}}
+    assert document(xds=XDS | error | {"change": 0})["problems"] == ["resources: web.yaml:3: unknown field"]
+
+
+def test_one_is_not_many():
+    assert [count(number, "file") for number in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
+
+
 def test_moments_are_numbers_or_iso_8601():
     assert epoch(5) == 5.0
     assert epoch("1970-01-01T00:00:05Z") == 5.0
     assert epoch(None) is None
+    assert epoch("soon") is None

@@ -74,6 +74,7 @@ def test_an_empty_directory_is_enough_and_everything_ends_on_sigterm(here):
         enrolled = run("enroll", "--node", "web")
         assert enrolled.returncode == 0, enrolled.stderr
         assert f"Next: legation bootstrap --config {here}/legation.yaml --node web" in enrolled.stdout
+        assert "--disable-hot-restart" in enrolled.stdout
         node = here / "legation-data" / "nodes" / "web"
         assert {path.name for path in (node / "current").iterdir()} >= {"cert.pem", "key.pem", "ca.pem"}
         assert (node / "current" / "key.pem").stat().st_mode & 0o077 == 0
@@ -95,7 +96,10 @@ def test_a_port_in_use_is_an_error_at_once_that_names_it(here):
         done = run("up")
     assert done.returncode == 1
     assert address in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("legation: xds did not start (exit code 1)")
+    assert done.stderr.splitlines()[-1] == (
+        f"legation: xds did not start (exit code 1); it cannot listen on {address}: address already in use. "
+        "Set `xds.listen` in legation.yaml"
+    )
 
 
 def test_lifetimes_that_do_not_fit_are_a_configuration_error_with_the_cure(here):
@@ -103,6 +107,7 @@ def test_lifetimes_that_do_not_fit_are_a_configuration_error_with_the_cure(here)
     done = run("up")
     assert done.returncode == 2
     assert "nearest valid set" in done.stderr
+    assert done.stderr.startswith("legation: "), "nothing was started"
     assert not list(here.glob("legation-data/keystore/*"))
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from xds.edge.health import admin_app
 from xds.edge.http import serve_http
 from xds.errors import ConfigError, LocalError
 
@@ -206,3 +207,46 @@ def test_a_client_that_does_not_read_does_not_hold_the_end_up() -> None:
             return await trio.to_thread.run_sync(deaf.recv, 10)
 
         assert serve(client, tcp="127.0.0.1:0").startswith(b"HTTP/1.1")
+
+
+def test_a_client_that_is_gone_is_not_counted(monkeypatch, caplog) -> None:
+    """A poller that connects anew each time is one client at a time, however fast it polls."""
+    monkeypatch.setattr("xds.edge.http.CONNECTIONS_MAX", 2)
+
+    async def poll(address: str) -> bytes:
+        host, _, port = address.rpartition(":")
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            await stream.send_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            got = await stream.receive_some()
+            await stream.send_eof()
+            while rest := await stream.receive_some():
+                got += rest
+        return got
+
+    async def client(address: str) -> list[bytes]:
+        return [await poll(address) for _ in range(6)]
+
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in serve(client, tcp="127.0.0.1:0"))
+    assert "HTTP connections" not in caplog.text
+
+
+def test_a_connection_without_a_request_is_soon_closed(monkeypatch) -> None:
+    monkeypatch.setattr("xds.edge.http.KEEP_ALIVE_S", 0.01)
+
+    async def client(address: str) -> bytes:
+        host, _, port = address.rpartition(":")
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            return bytes(await stream.receive_some())
+
+    assert serve(client, tcp="127.0.0.1:0") == b""
+
+
+def test_a_document_may_hold_what_utf_8_cannot_write() -> None:
+    """The name of a file, for instance, that somebody put among the entries."""
+    app = admin_app(lambda: None, {"/v1/status": lambda: {"error": "\udcff.yaml é"}})
+
+    async def client(address: str) -> bytes:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
+            return (await http.get("http://admin/v1/status")).content
+
+    assert trio.run(client, "") == rb'{"error":"\udcff.yaml \u00e9"}'

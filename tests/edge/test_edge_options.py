@@ -9,7 +9,7 @@ from grpc._cython import cygrpc
 
 from xds.edge.options import server_options
 
-NAMES = [name for name, _ in server_options(tls=True, connection_age_s=60)]
+NAMES = [name for name, _ in server_options(tls=True, connection_age_s=60, connections_max=1)]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import socket
 import ssl
 
@@ -20,6 +21,7 @@ from xds.errors import ConfigError, LocalError
 
 AUTHORITY = Authority(TRUST_DOMAIN)
 SERVER = AUTHORITY.server()
+NODE_ID = "spiffe://td.test/cp/node/web"
 
 
 def credentials(pair: Pair = SERVER) -> ServerCredentials:
@@ -63,6 +65,7 @@ def test_a_node_of_our_trust_domain_is_let_in_as_its_certificate_says() -> None:
         (["spiffe://td.test/a?query"], "path character"),
         (["spiffe://td.test/../a"], "relative path segment"),
         ([], "0 URI names"),
+        (["spiffe://td.test/cp/node/web\0b"], "path character"),  # gRPC says `web`
     ],
 )
 def test_another_identity_is_unauthenticated(uris, words) -> None:
@@ -72,11 +75,59 @@ def test_another_identity_is_unauthenticated(uris, words) -> None:
     assert seen == []
 
 
-def test_an_issuing_certificate_is_no_client() -> None:
-    code, details, seen = refused(AUTHORITY.leaf("spiffe://td.test", ca=True))
+@pytest.mark.parametrize("uri", ["spiffe://td.test", "spiffe://td.test/cp/node/web"])
+def test_an_issuing_certificate_is_no_client(uri) -> None:
+    code, details, seen = refused(AUTHORITY.leaf(uri, ca=True))
     assert code is grpc.StatusCode.UNAUTHENTICATED
     assert "issuing" in details
     assert seen == []
+
+
+def test_a_certificate_that_has_ended_gets_nowhere_though_the_handshake_takes_it() -> None:
+    """As in a resumed session, whose handshake looks at no certificate: here it is the clock that has gone on."""
+    end = dt.datetime(2040, 1, 1, tzinfo=dt.UTC)
+    found = []
+
+    async def client(address, host, server) -> None:
+        async with Connection(address, AUTHORITY.ca_pem, AUTHORITY.leaf(NODE_ID, not_after=end)) as connection:
+            found.append(await connection.sotw().status())
+
+    host = run_edge(client, credentials=credentials(), wall=end.timestamp)
+    code, details = found[0]
+    assert code is grpc.StatusCode.UNAUTHENTICATED
+    assert "certificate expired at 2040-01-01T00:00:00Z: renew it" in details
+    assert host.seen == []
+
+
+def test_a_stream_ends_with_its_certificate(monkeypatch) -> None:
+    monkeypatch.setattr("xds.limits.CERTIFICATE_ROUND_S", 0.01)
+    monkeypatch.setattr("xds.edge.upkeep.CERTIFICATE_PAUSE_S", 0.01)
+    end = dt.datetime(2040, 1, 1, tzinfo=dt.UTC)
+    now = [end.timestamp() - 1]
+    found = []
+
+    async def client(address, host, server) -> None:
+        pairs = (AUTHORITY.leaf(NODE_ID, not_after=end), AUTHORITY.node("longer"))
+        async with (
+            Connection(address, AUTHORITY.ca_pem, pairs[0]) as ending,
+            Connection(address, AUTHORITY.ca_pem, pairs[1]) as lasting,
+        ):
+            streams = [ending.sotw(), lasting.sotw()]
+            for stream in streams:
+                await stream.ask(names.CLUSTER)
+                await stream.receive()
+            now[0] = end.timestamp()
+            found.append(await streams[0].status())
+            await streams[1].ask(names.LISTENER)
+            await streams[1].receive()
+
+    run_edge(client, credentials=credentials(), wall=lambda: now[0])
+    assert found == [
+        (
+            grpc.StatusCode.UNAUTHENTICATED,
+            "certificate expired at 2040-01-01T00:00:00Z: renew it, and connect again",
+        )
+    ]
 
 
 @pytest.mark.parametrize("pair", [None, Authority("td.test").node("web")], ids=["no certificate", "another root"])

@@ -58,7 +58,7 @@ def printable(text: str) -> str:
 def _content(path: Path, where: str) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 (a descriptor has no path)
+        with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise ConfigError(f"{where}: is no regular file")
             raw = file.read(ENTRIES_FILE_BYTES_MAX + 1)
@@ -85,6 +85,8 @@ def _yaml(where: str, text: str) -> tuple[Any, list[int]]:
         data = loader.construct_document(node) if node is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
+        if mark is not None and mark.line > text.rstrip().count("\n"):
+            mark = error.context_mark or mark  # of what has no end, the begin is to be looked at
         place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
         raise ConfigError(f"{place}: {error.problem or 'is no YAML'}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:

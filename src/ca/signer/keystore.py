@@ -157,7 +157,7 @@ class KeyStore:
         if document.get("kek") != self.__kek.identifier:
             raise ConfigError(
                 f"{path} was sealed with another key-encryption key (identifier {str(document.get('kek'))[:16]}, this "
-                f"one is {self.__kek.identifier}): give the right one with --kek. {RECOVERY}"
+                f"one is {self.__kek.identifier}): give the right one: `ca.kek` in legation.yaml (--kek). {RECOVERY}"
             )
 
     def __path(self, identifier: str) -> Path:

@@ -13,7 +13,6 @@ from typing import Final
 
 from ca.identity.entries import Entry
 from ca.svid.holder import Holder
-from ca.svid.schedule import Life
 from ca.svid.secrets import DEFAULT, ROOTCA, svid_record
 from xds.engine.record import Record
 from xds.engine.session import Session
@@ -39,7 +38,8 @@ class Withdrawn:
     spiffe_id: SpiffeId
     serial: str
     fingerprint: str
-    life: Life
+    issued_at_s: float
+    not_after_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Node:
 
     def forget_ended(self, now_s: float) -> None:
         """Withdrawn certificates that have ended are nobody's business any more."""
-        for gone in [gone for gone in self._withdrawn.values() if gone.life.expired(now_s)]:
+        for gone in [gone for gone in self._withdrawn.values() if gone.not_after_s <= now_s]:
             del self._withdrawn[gone.spiffe_id]
 
     def trust(self, bundle: Record) -> list[Session]:
@@ -191,7 +191,8 @@ class Node:
         return news
 
     def _withdraw(self, name: str, holder: Holder) -> None:
-        gone = Withdrawn(name, holder.spiffe_id, holder.serial, holder.fingerprint, holder.life)
+        life = holder.life
+        gone = Withdrawn(name, holder.spiffe_id, holder.serial, holder.fingerprint, life.issued_at_s, life.not_after_s)
         self._withdrawn[gone.spiffe_id] = gone
         if len(self._withdrawn) > WITHDRAWN_MAX:
             del self._withdrawn[next(iter(self._withdrawn))]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from legation import bootstrap as document
 from legation.cli.options import check_node_name, config_option, settings_from
+from legation.report import config_option as config_suffix
 from legation.settings import Settings, check_address, split_address
 from xds.errors import ConfigError
 
@@ -42,6 +44,8 @@ def bootstrap(  # noqa: PLR0917 (click passes them by name)
     """Print the bootstrap of a node's Envoy (JSON)."""
     settings = settings_from(config)
     check_node_name(settings, node)
+    if node_dir is None and not os.path.exists(settings.nodes_dir / node):  # noqa: PTH110 (no error where we may not look)
+        warn_of_missing_files(settings, node)
     facts = document.Facts(
         node=node,
         node_dir=(node_dir or settings.nodes_dir / node).absolute(),
@@ -52,6 +56,15 @@ def bootstrap(  # noqa: PLR0917 (click passes them by name)
         admin_port=admin_port,
     )
     click.echo(document.to_json(document.bootstrap(facts)), nl=False)
+
+
+def warn_of_missing_files(settings: Settings, node: str) -> None:
+    """On standard error: the document is right, but an Envoy that is started with it now waits for its files."""
+    click.echo(
+        f"legation: warning: {settings.nodes_dir / node} is not there (or this user cannot see it). First: legation "
+        f"enroll{config_suffix(settings)} --node {node}. Where the files lie elsewhere, say so: --node-dir",
+        err=True,
+    )
 
 
 def reachable(server: str, given: str | None, settings: Settings) -> str:

@@ -6,9 +6,9 @@ import os
 import time
 
 import click
-from rich.console import Console
 
 from legation.demo.run import run_demo
+from legation.render import terminal
 
 SECONDS_MIN = 40
 
@@ -28,5 +28,5 @@ def demo(seconds: int | None) -> int:
             f"--seconds {seconds} is too short: certificates live 20 s and rotate after 10 to 15 s, so two rotations "
             f"of each Envoy are sure to be seen only in {SECONDS_MIN} s or more."
         )
-    good = run_demo(Console(highlight=False), time.time, os.getpid(), seconds)
+    good = run_demo(terminal(), time.time, os.getpid(), seconds)
     return 0 if good else 1

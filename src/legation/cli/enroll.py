@@ -33,6 +33,7 @@ def enroll(config: Path | None, node: str) -> int:
     if code == 0:
         click.echo(f"Certificate files of {node}: {settings.nodes_dir / node}")
         click.echo(
-            f"Next: legation bootstrap{config_suffix(settings)} --node {node} > {node}.json && envoy -c {node}.json"
+            f"Next: legation bootstrap{config_suffix(settings)} --node {node} > {node}.json && "
+            f"envoy -c {node}.json --disable-hot-restart"
         )
     return code

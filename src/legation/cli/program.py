@@ -103,5 +103,7 @@ def not_permitted(error: PermissionError) -> str:
 
 def complain(message: object) -> None:
     """One message for people on standard error."""
+    from legation.report import plain_lines  # noqa: PLC0415 (most commands end without a complaint)
+
     click.secho("legation: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(str(message), err=True)
+    click.echo(plain_lines(message), err=True)

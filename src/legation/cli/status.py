@@ -55,11 +55,9 @@ async def ask(socket: Path) -> Answer:
 
 def print_tables(document: dict[str, Any]) -> None:
     """For people, and wide enough for `grep` where there is no terminal."""
-    from rich.console import Console  # noqa: PLC0415 (programs do not need it)
+    from legation.render import show, terminal  # noqa: PLC0415 (rich, which programs do not need)
 
-    from legation.render import show  # noqa: PLC0415 (likewise)
-
-    console = Console(highlight=False)
+    console = terminal()
     if not console.is_terminal:
         console.width = max(console.width, PIPE_WIDTH)
     show(console, document, time.time())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from legation.demo.tally import ROTATIONS_MIN, Handshakes, Tally
 from legation.demo.traffic import Running, ask_again, watch_handshakes, watch_status
 from legation.demo.workspace import Workspace, make_workspace
 from legation.prepare import locked, prepare
+from legation.report import plain
 from legation.supervisor import Supervisor
 from xds.errors import LocalError
 
@@ -84,7 +87,7 @@ async def _stop_on_signal(signals: AsyncIterator[int], running: Running, scope: 
 
 
 async def _perform(show: Show, supervisor: Supervisor, seconds: int | None) -> None:
-    show.console.print(view.introduction(show.workspace), soft_wrap=True)
+    show.console.print(view.introduction(show.workspace, legation_command()), soft_wrap=True)
     context, ports, tally = probe_context(), show.workspace.ports, show.tally
     settings = show.workspace.settings
     async with trio.open_nursery() as nursery:
@@ -135,8 +138,17 @@ def _conclude(show: Show, *, rotations_min: int) -> bool:
     if failures:
         tail = show.workspace.log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:]
         show.console.print(Text("\nThe last lines of the processes' log:", style="bold"))
-        show.console.print(Text("\n".join(tail)))
+        show.console.print(Text("\n".join(plain(line) for line in tail)))
     return not failures
+
+
+def legation_command() -> str:
+    """What to type in another terminal to call this very `legation`."""
+    ours = Path(sys.executable).parent / "legation"
+    if not ours.is_file():
+        return f"{sys.executable} -P -m legation"
+    found = shutil.which("legation")
+    return "legation" if found is not None and Path(found).samefile(ours) else str(ours)
 
 
 def leaves(group: BaseExceptionGroup[LocalError]) -> list[LocalError]:

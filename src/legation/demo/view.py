@@ -13,19 +13,21 @@ from rich.text import Text
 from legation.demo.tally import Handshakes, Requests, Tally
 from legation.demo.workspace import TRUST_DOMAIN, Workspace
 from legation.durations import format_duration
+from legation.render import cell
+from legation.report import plain, plain_lines, sentence
 
 SERIAL_CHARS = 16
 VERSION_CHARS = 8
 
 
-def introduction(workspace: Workspace) -> str:
+def introduction(workspace: Workspace, legation: str = "legation") -> Text:
     """What runs where, and what to try next. To be printed without wrapping: people copy from it."""
     port = workspace.ports
     tries = (
         ("through both Envoys", f"curl -i http://127.0.0.1:{port['web_http']}/"),
         ("refused: a genuine certificate, but not web's", f"curl -i http://127.0.0.1:{port['stranger_http']}/"),
         ("change GREETING and save: the next curl shows it", f"$EDITOR {workspace.root}/resources/web_route.py"),
-        ("who acknowledged what, and holds what", f"legation status --config {workspace.root}/legation.yaml"),
+        ("who acknowledged what, and holds what", f"{legation} status --config {workspace.root}/legation.yaml"),
         ("any of xds, ca, signer (status shows the PIDs): no request fails", "kill -9 PID"),
         (
             f"metrics of xds; those of ca are on port {port['http_ca']}",
@@ -33,16 +35,12 @@ def introduction(workspace: Workspace) -> str:
         ),
         ("what the processes and the Envoys say", f"tail -f {workspace.log}"),
     )
-    return "\n".join(
-        [
-            "[bold]client → web's Envoy → mTLS → api's Envoy (RBAC: only web) → app[/bold]",
-            f"All of it lives in {workspace.root} and is removed at the end. Ctrl-C ends the demo.",
-            "",
-            "[bold]Try in a second terminal[/bold]",
-            *(f"  # {why}\n  [cyan]{command}[/cyan]" for why, command in tries),
-            "",
-        ]
-    )
+    text = Text().append("client → web's Envoy → mTLS → api's Envoy (RBAC: only web) → app\n", style="bold")
+    text.append(f"All of it lives in {workspace.root} and is removed at the end. Ctrl-C ends the demo.\n\n")
+    text.append("Try in a second terminal\n", style="bold")
+    for why, command in tries:
+        text.append(f"  # {plain(why)}\n  ").append(plain(command), style="cyan").append("\n")
+    return text
 
 
 def live(
@@ -62,8 +60,8 @@ def _requests(tally: Tally) -> Table:
         (f"stranger (spiffe://{TRUST_DOMAIN}/api)", tally.stranger),
     )
     for name, requests in kinds:
-        failed = Text(str(requests.bad), style="bold red" if requests.bad else "green")
-        table.add_row(name, str(requests.expected), str(requests.good), failed)
+        failed = cell(requests.bad, "bold red" if requests.bad else "green")
+        table.add_row(cell(name), cell(requests.expected), cell(requests.good), failed)
     return table
 
 
@@ -72,8 +70,9 @@ def _envoys(tally: Tally, answers: dict[str, Any], now: float, wall: float) -> T
     for column in ("ENVOY", "SERIAL", "AGE", "ENDS IN", "ROTATIONS", "HANDSHAKES", "ACKNOWLEDGED", "LAST REJECTION"):
         table.add_column(column)
     for name, seen in tally.envoys.items():
-        acked, rejection = _acknowledged(answers, name)
-        table.add_row(name, *_certificate(seen, now, wall), str(seen.rotations), str(seen.handshakes), acked, rejection)
+        counts = (seen.rotations, seen.handshakes)
+        values = (name, *_certificate(seen, now, wall), *counts, *_acknowledged(answers, name))
+        table.add_row(*(cell(value) for value in values))
     return table
 
 
@@ -90,7 +89,9 @@ def _acknowledged(answers: dict[str, Any], node: str) -> tuple[str, str]:
     for row in answers.get("xds", {}).get("nodes", []):
         if row["node"] == node:
             parts += [f"{kind['type']} {(kind['acked'] or '-')[:VERSION_CHARS]}" for kind in row["types"]]
-            rejections += [str(kind["rejection"].get("message", "")) for kind in row["types"] if kind["rejection"]]
+            rejections += [
+                sentence(str(kind["rejection"].get("message", ""))) for kind in row["types"] if kind["rejection"]
+            ]
     for row in answers.get("ca", {}).get("certificates", []):
         if row["node"] == node and row.get("acked_serial"):
             parts.append(f"SVID {row['acked_serial'][:VERSION_CHARS]}")
@@ -101,7 +102,9 @@ def _processes(processes: Sequence[dict[str, Any]]) -> Text:
     text = Text("Processes: ")
     for process in processes:
         ready = process["state"] == "ready"
-        text.append(f"{process['name']} {process['pid'] or process['state']}", style="green" if ready else "yellow")
+        text.append(
+            plain(f"{process['name']} {process['pid'] or process['state']}"), style="green" if ready else "yellow"
+        )
         text.append(f" ({process['restarts']} restarts)  " if process["restarts"] else "  ")
     return text
 
@@ -116,7 +119,9 @@ def progress(tally: Tally, when: datetime) -> str:
 def conclusion(tally: Tally, failures: Sequence[str]) -> RenderableType:
     """The verdict."""
     if failures:
-        return Group(Text("✗ The demo failed:", style="bold red"), *(Text(f"  {line}") for line in failures))
+        return Group(
+            Text("✗ The demo failed:", style="bold red"), *(Text("  " + plain_lines(line)) for line in failures)
+        )
     good = tally.kept.good + tally.new.good
     rotations = ", ".join(f"{name} {seen.rotations}" for name, seen in tally.envoys.items())
     return Text(

@@ -40,7 +40,9 @@ class EnvoyApi:
             try:
                 descriptor = self.pool.FindMessageTypeByName(full_name)
             except KeyError:
-                raise UnknownType(f"unknown type {quoted(full_name, TYPE_CHARS_MAX)}: this build carries {self.version}") from None
+                raise UnknownType(
+                    f"unknown type {quoted(full_name, TYPE_CHARS_MAX)}: this build carries {self.version}"
+                ) from None
             found = self._classes[full_name] = message_factory.GetMessageClass(descriptor)
         return found
 

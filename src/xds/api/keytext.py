@@ -16,7 +16,7 @@ _PRIVATE_KEY: Final = b"private" + b" key"
 
 _MARKS: Final = (b"putty-user-key-file", b"age-secret-key-1")
 _PEM: Final = re.compile(
-    rb"-{4,} ?(?:begin|end) [a-z0-9 ]{0,40}" + _PRIVATE_KEY + rb"|" + _PRIVATE_KEY + rb"(?: block)?\s?----"
+    rb"---- ?(?:begin|end) [a-z0-9 ]{0,40}" + _PRIVATE_KEY + rb"|" + _PRIVATE_KEY + rb"(?: block)?\s?----"
 )
 """In small letters. The heads of PEM, OpenSSH and PGP, or what is left of them."""
 
@@ -43,19 +43,21 @@ _DER: Final = re.compile(
     rb")",
     re.DOTALL,
 )
-_DER_BASE64: Final = re.compile(rb"M(?=([A-P][A-Za-z0-9+/_-]{30}))")
+_DER_BASE64: Final = re.compile(rb"M(?=((?:I[GHI]|[B-H][A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{29}))")
 """Base64 of 0x30 and a length; the characters after it are enough to tell what it is."""
 
 _JWK: Final = re.compile(rb"\{[^{}]*\}")
-_JWK_TYPE: Final = re.compile(rb"""\\*["']kty\\*["']\s*[:=]""")
-_JWK_PRIVATE: Final = re.compile(rb"""\\*["']d\\*["']\s*[:=]\s*\\*["'][A-Za-z0-9_-]""")
+_JWK_TYPE: Final = re.compile(rb"""["']kty\\{0,8}["']\s{0,8}[:=]""")
+_JWK_PRIVATE: Final = re.compile(rb"""["']d\\{0,8}["']\s{0,8}[:=]\s{0,8}\\{0,8}["'][A-Za-z0-9_-]""")
 
 STRUCT_KEYS: Final = frozenset(
-    "authpassword backendtoken clientsecret downstreamauthpassword keypassword keypem passphrase passwd password "
-    "pkcs12 privatekey privatekeypassword privatekeypem secretaccesskey secretdata secretkey sessionticketkeys "
-    "sessiontoken".split()
+    {
+        *("authpassword", "downstreamauthpassword", "keypassword", "passphrase", "passwd", "password"),
+        *("keypem", "pkcs12", "privatekey", "privatekeypassword", "privatekeypem", "sessionticketkeys"),
+        *("backendtoken", "clientsecret", "secretaccesskey", "secretdata", "secretkey", "sessiontoken"),
+    }
 )
-"""Keys of a mapping without a type, in small letters, without hyphens and underscores. Whole keys: no password_policy."""
+"""Keys of a mapping without a type, as `squeezed` makes them. Whole keys: password_policy is none of them."""
 
 SOURCES: Final = frozenset({"inlinestring", "inlinebytes", "filename", "environmentvariable"})
 """The ways in which Envoy's DataSource says where its data is."""
@@ -71,13 +73,13 @@ _WORDS: Final = (
     b"key.pem",
     b"/kek",
     *(b"password", b"passwd", b"passphrase", b"token", b"secret", b"pkcs12", b"ticket", b"keypem", b"key_pem"),
-    *(b"privatekey", b"private_key", b"private-key", b"key-pem"),
+    *(b"privatekey", b"private" + b"_key", b"private-key", b"key-pem"),
 )
 """One of these is in every text of which anything below says yes, but for the encoded ones."""
 
 
 def squeezed(key: str) -> str:
-    """`privatekey` for private_key, private-key and privateKey."""
+    """`secretkey` for secret_key, secret-key and secretKey."""
     return key.replace("_", "").replace("-", "").lower()
 
 

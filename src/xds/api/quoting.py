@@ -19,8 +19,9 @@ SENTENCE_CHARS_MAX: Final = 200
 
 WITHHELD: Final = "(withheld: it may be a key)"
 
-_MARKS: Final = re.compile(r"-{4,} ?(?:begin|end) |private key(?: block)? ?--|putty-user-key-file|age-secret-key-1")
+_MARKS: Final = re.compile(r"---- ?(?:begin|end) |private key(?: block)? ?--|putty-user-key-file|age-secret-key-1")
 """Heads and feet of PEM, OpenSSH, PGP, PuTTY and age keys, in lower case."""
+_RUN_CHARS: Final = 40
 _RUNS: Final = re.compile(r"[A-Za-z0-9+/]{40,}")
 _URL_RUNS: Final = re.compile(r"[A-Za-z0-9_-]{40,}")
 _PAIRS: Final = re.compile(r"(?:[0-9A-Fa-f]{2}[: ]){15}|(?:\\x[0-9A-Fa-f]{2}.{0,4}){8}")
@@ -53,10 +54,11 @@ def sentence(text: str) -> str:
 
 
 def _changing(run: str) -> bool:
-    """Whether digits, small and capital letters change as by chance, at every second character; in words they do not.
+    """Whether somewhere digits, small and capital letters change as by chance, at every second character.
 
-    From a capital to a small letter is how words begin, so that is not counted.
+    In words they do not. From a capital to a small letter is how words begin, so that is not counted.
     """
     kinds = [0 if char.isdigit() else 1 if char.islower() else 2 for char in run if char.isalnum()]
-    changes = sum(before != after and (before, after) != (2, 1) for before, after in itertools.pairwise(kinds))
-    return 5 * changes >= len(kinds)
+    changes = [before != after and (before, after) != (2, 1) for before, after in itertools.pairwise(kinds)]
+    starts = range(max(1, len(changes) - _RUN_CHARS + 1))
+    return any(5 * sum(changes[start : start + _RUN_CHARS]) >= min(len(changes), _RUN_CHARS) for start in starts)

@@ -6,7 +6,7 @@ What is refused, wherever it stands, through `Any`, `TypedExtensionConfig` and `
 * the messages below, which exist only to hold keys or to write them out;
 * the fields below, which hold a credential and lack the annotation in the API that we carry;
 * what looks like a private key in any field at all: PEM, OpenSSH, PGP, PuTTY, JWK, and DER, also in base64;
-* in a mapping without a type (`Struct`), a key such as private_key with a text or a data source below it;
+* in a mapping without a type (`Struct`), a key such as password with a text or a data source below it;
 * a data source that names a file such as key.pem.
 
 The first three are Envoy's own word. The last three are a net: they find a slip, and prove nothing (`keytext`).

@@ -18,9 +18,10 @@ from google.protobuf.message import Message
 
 from xds.api.descriptors import EnvoyApi, UnknownType, envoy_api
 from xds.api.paths import Path, Step, path_steps, steps_text
+from xds.api.quoting import quoted
 from xds.config.document import DEPTH_MAX
 from xds.config.scalars import Wrong, null, number, scalar_reader, text
-from xds.names import PREFIX, shown
+from xds.names import PREFIX
 
 _WRAPPERS: Final = frozenset(
     f"google.protobuf.{kind}Value"
@@ -303,4 +304,4 @@ def _unknown_field(key: str, descriptor: Descriptor) -> str:
     names = [field.name for field in descriptor.fields]
     near = difflib.get_close_matches(key, names, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{descriptor.full_name} has no field {shown(key)}{hint} (this build carries {envoy_api().version})"
+    return f"{descriptor.full_name} has no field {quoted(key)}{hint} (this build carries {envoy_api().version})"

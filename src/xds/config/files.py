@@ -22,6 +22,7 @@ from xds import limits, names
 from xds.api.descriptors import UnknownType, envoy_api
 from xds.api.faults import FieldFault
 from xds.api.paths import Step, steps_text
+from xds.api.quoting import quoted
 from xds.config import resource as resources
 from xds.config.decode import decoder
 from xds.config.document import Document, Unreadable
@@ -90,9 +91,7 @@ class _Parser:
             if key not in KEYS:
                 near = difflib.get_close_matches(key, KEYS, 1)
                 hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(KEYS)}"
-                self._complain(
-                    (key,), f"has the key {names.shown(key)}, which resource files do not have{hint}", key=True
-                )
+                self._complain((key,), f"has the key {quoted(key)}, which resource files do not have{hint}", key=True)
         if "resources" not in top:
             self._complain((), "lacks `resources`; a file without any says `resources: []`")
 
@@ -210,5 +209,5 @@ def warnings_of(found: Sequence[Resource]) -> tuple[Problem, ...]:
 def _title(type_url: str, item: dict[str, Any], name: str | None) -> str:
     """What people call a resource that could not be made."""
     named = name or item.get(resources.NAME_FIELDS.get(type_url, "name"))
-    kind = names.shown(type_url.rpartition(".")[2])[1:-1]
+    kind = quoted(type_url.rpartition(".")[2])[1:-1]
     return resources.title(kind, named) if isinstance(named, str) and named else kind

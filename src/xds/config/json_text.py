@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from xds.api.paths import Step
+from xds.api.quoting import quoted
 from xds.config.document import Fault, Position, Unreadable
 from xds.config.yaml_text import YamlDocument
 
 BLANK: Final = " \t\r\n"
+PLACED_CHARS_MAX: Final = 4 * 1024 * 1024
+"""In a longer text only the resource is placed: YAML's reader takes about a second for each megabyte."""
 
 
 class _Repeated(Exception):  # noqa: N818 - a signal, not an error of its own
@@ -20,11 +23,13 @@ class _Repeated(Exception):  # noqa: N818 - a signal, not an error of its own
 class JsonDocument:
     """A JSON file. Raises `Unreadable` when made from text that is none."""
 
-    __slots__ = ("_lines", "_text", "value")
+    __slots__ = ("_as_yaml", "_lines", "_text", "value")
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._lines: dict[tuple[Step, ...], Position] = {}
+        self._as_yaml: YamlDocument | bool = len(text) <= PLACED_CHARS_MAX
+        """False: it cannot be read as YAML. True: nobody has asked yet."""
         try:
             self.value = self._read()
         except json.JSONDecodeError as error:
@@ -40,10 +45,14 @@ class JsonDocument:
         known = self._lines.get(tuple(path))
         if known is not None and not key:
             return known
-        try:
-            return YamlDocument(self._text).position(path, key=key)
-        except Unreadable:  # JSON that YAML cannot read, such as a surrogate pair: the resource's line must do
-            return self._lines.get(tuple(path[:2]), Position(0, 0))
+        if self._as_yaml is True:
+            try:
+                self._as_yaml = YamlDocument(self._text)
+            except Unreadable:  # JSON that YAML cannot read, such as a surrogate pair: the resource's line must do
+                self._as_yaml = False
+        if isinstance(self._as_yaml, YamlDocument):
+            return self._as_yaml.position(path, key=key)
+        return self._lines.get(tuple(path[:2]), Position(0, 0))
 
     def _read(self) -> Any:
         """The whole text; the items of the top level's lists with their positions."""
@@ -80,7 +89,7 @@ class JsonDocument:
 def _repeated(text: str, key: str) -> Sequence[Fault]:
     """Where the key stands twice: YAML's reader knows, if it can read this text."""
     try:
-        YamlDocument(text)
+        YamlDocument(text if len(text) <= PLACED_CHARS_MAX else "{}")
     except Unreadable as error:
         if all("twice" in fault.message for fault in error.faults):
             return error.faults
@@ -90,11 +99,12 @@ def _repeated(text: str, key: str) -> Sequence[Fault]:
 class _Reader:
     """The pieces of JSON's grammar around the values, which the standard library reads."""
 
-    __slots__ = ("_decoder", "_line", "_line_start", "_text")
+    __slots__ = ("_counted", "_decoder", "_line", "_line_start", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
+        self._counted = 0
         self._line = 1
         self._line_start = 0
 
@@ -136,11 +146,12 @@ class _Reader:
             raise json.JSONDecodeError("expecting the end of the file", self._text, at)
 
     def position(self, at: int) -> Position:
-        """Of increasing offsets: the lines between them are counted once."""
-        newlines = self._text.count("\n", self._line_start, at)
+        """Of increasing offsets: what lies between them is looked at once, also where all of it is one line."""
+        newlines = self._text.count("\n", self._counted, at)
         if newlines:
             self._line += newlines
-            self._line_start = self._text.rindex("\n", 0, at) + 1
+            self._line_start = self._text.rindex("\n", self._counted, at) + 1
+        self._counted = at
         return Position(self._line, at - self._line_start + 1)
 
 
@@ -158,6 +169,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _Repeated(repr(key))
+                raise _Repeated(quoted(key))
             seen.add(key)
     return values

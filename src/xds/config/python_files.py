@@ -2,7 +2,8 @@
 
 The child runs people's code and may print anything at all, so this is a parser of foreign bytes. The format is a
 sequence of frames, each four bytes of length (big endian) and as many bytes: first a JSON object, then the body of each
-resource that it lists. `{"error": {"message": …, "line": …, "column": …}}` alone says what went wrong.
+resource that it lists. `{"error": {"message": …, "line": …, "column": …, "kind": …}}` alone says what went wrong, where
+`kind` is the class of the exception if people's code raised one. Its text is shown if it cannot be a key.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from typing import Any, Final
 
 from xds import names
 from xds.api.canonical import canonical
-from xds.api.descriptors import UnknownType
+from xds.api.descriptors import UnknownType, envoy_api
 from xds.api.faults import FieldFault
+from xds.api.paths import steps_text
+from xds.api.quoting import NAME_CHARS_MAX, SENTENCE_CHARS_MAX, WITHHELD, quoted, revealing, sentence
 from xds.config import resource as resources
 from xds.config.files import ParsedFile, duplicates, warnings_of
 from xds.config.problems import FileError, Problem
@@ -43,6 +46,12 @@ def decode(path: str, output: bytes) -> ParsedFile:
         ) from None
 
 
+def last_words(printed: str) -> str:
+    """The last line that a child printed, to stand behind how it ended; nothing of it if there is a key anywhere."""
+    last = printed.strip().rpartition("\n")[2]
+    return f": {WITHHELD if revealing(printed) else quoted(last, SENTENCE_CHARS_MAX)}" if last else ""
+
+
 def _parsed(path: str, header: dict[str, Any], items: list[tuple[str, str, int, bytes]]) -> ParsedFile:
     problems: list[Problem] = []
     selectors = _selectors(path, header, problems)
@@ -51,13 +60,17 @@ def _parsed(path: str, header: dict[str, Any], items: list[tuple[str, str, int, 
         try:
             found.append(_resource(path, type_url, line, body))
         except FieldFault as fault:
-            problems.append(Problem(path, fault.reason, line, 0, resources.title(type_url, name), fault.path))
+            problems.append(Problem(path, fault.reason, line, 0, _title(type_url, name), fault.path))
         except UnknownType as error:
-            problems.append(Problem(path, str(error), line, 0, resources.title(type_url, name)))
+            problems.append(Problem(path, str(error), line, 0, _title(type_url, name)))
     problems += duplicates(found)
     if problems:
         raise FileError(problems)
     return ParsedFile(path, selectors, tuple(found), warnings_of(found))
+
+
+def _title(type_url: str, name: str) -> str:
+    return resources.title(type_url if envoy_api().known(type_url) else "a resource", name)
 
 
 def _resource(path: str, type_url: str, line: int, body: bytes) -> Resource:
@@ -70,7 +83,7 @@ def _selectors(path: str, header: dict[str, Any], problems: list[Problem]) -> tu
     if header.get("nodes") is None:
         return ()
     selectors, faults = parse_selectors(header["nodes"])
-    problems += [Problem(path, reason, field=".".join(["nodes", *map(str, where)])) for where, reason in faults]
+    problems += [Problem(path, reason, field=steps_text(("nodes", *where))) for where, reason in faults]
     return selectors
 
 
@@ -83,7 +96,14 @@ def _refuse_error(path: str, header: dict[str, Any]) -> None:
     message, line, column = error.get("message"), error.get("line", 0), error.get("column", 0)
     if not isinstance(message, str) or not isinstance(line, int) or not isinstance(column, int):
         raise _Garbled
-    raise FileError.of(path, message, line, column)
+    raise FileError.of(path, _told(error.get("kind"), message), line, column)
+
+
+def _told(kind: Any, message: str) -> str:
+    if not isinstance(kind, str) or not kind:
+        return sentence(message)
+    name = kind if kind.isidentifier() and len(kind) <= NAME_CHARS_MAX and not revealing(kind) else "an exception"
+    return f"{name}: {sentence(message)}" if message else name
 
 
 def _entry(entry: Any) -> tuple[str, str, int]:

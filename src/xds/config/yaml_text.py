@@ -19,8 +19,8 @@ from yaml import CSafeLoader
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from xds.api.paths import Step
+from xds.api.quoting import quoted
 from xds.config.document import DEPTH_MAX, NODES_MAX, Fault, Position, Unreadable
-from xds.names import shown
 
 PLAIN: Final = "plain"
 QUOTED: Final = "quoted"
@@ -118,7 +118,7 @@ class _Plainer:
             return self._tagged(node) if node.tag not in {PLAIN, STR} else _scalar(node.value)
         self._bound(node, depth)
         if node.tag not in TAGS:
-            self._fault(node, f"has the tag {shown(node.tag)}, which resources do not have")
+            self._fault(node, f"has the tag {quoted(node.tag)}, which resources do not have")
         if isinstance(node, SequenceNode):
             return [self.plain(item, depth + 1) for item in node.value]
         return self._mapping(node, depth)
@@ -135,7 +135,7 @@ class _Plainer:
             key = key_node.value
             if key in first:
                 line = _position(first[key]).line
-                self._fault(key_node, f"the key {shown(key)} stands here twice; the first is in line {line}")
+                self._fault(key_node, f"the key {quoted(key)} stands here twice; the first is in line {line}")
                 continue
             first[key] = key_node
             values[key] = self.plain(value_node, depth + 1)
@@ -143,7 +143,7 @@ class _Plainer:
 
     def _tagged(self, node: ScalarNode) -> Any:
         if node.tag not in TAGS:
-            self._fault(node, f"has the tag {shown(node.tag)}, which resources do not have")
+            self._fault(node, f"has the tag {quoted(node.tag)}, which resources do not have")
         return node.value
 
     def _bound(self, node: Node, depth: int) -> None:

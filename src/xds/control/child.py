@@ -19,14 +19,14 @@ from typing import Final
 import trio
 
 from xds import limits
-from xds.api.quoting import SENTENCE_CHARS_MAX, WITHHELD, quoted, revealing
 from xds.config.problems import FileError
+from xds.config.python_files import last_words
 from xds.errors import LocalError
 from xds.logs import event
 
 log = logging.getLogger(__name__)
 
-STOP_S: Final = 2.0
+STOP_S: Final = 1.0
 """So long a child has, once nobody reads what it prints, to end what it has started (20 ms are enough)."""
 
 DRAIN_S: Final = 1.0
@@ -76,21 +76,13 @@ def output_of(ended: Ended, name: str) -> bytes:
     """The resources that a child printed. Raises `FileError` if it did not come to its end."""
     if ended.exit_code == 0:
         return ended.stdout
-    last = ended.stderr.strip().rpartition("\n")[2]
-    raise FileError.of(name, f"{_how(ended.exit_code)}: {_last(ended.stderr)}" if last else _how(ended.exit_code))
+    raise FileError.of(name, _how(ended.exit_code) + last_words(ended.stderr))
 
 
 def _how(exit_code: int) -> str:
     if exit_code == -signal.SIGXCPU:
         return "used up its time"
     return f"was stopped by signal {-exit_code}" if exit_code < 0 else f"ended with code {exit_code}"
-
-
-def _last(printed: str) -> str:
-    """The last line; nothing of it if a key was printed anywhere."""
-    if revealing(printed):
-        return WITHHELD
-    return quoted(printed.strip().rpartition("\n")[2], SENTENCE_CHARS_MAX)
 
 
 @asynccontextmanager

@@ -71,9 +71,15 @@ def _doubt(path: Path) -> str | None:
     us = os.geteuid()
     if status.st_uid not in {us, 0}:
         return f"{path} belongs to user {status.st_uid}, neither to root nor to us: chown {us} {path}"
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not any(map(_private, path.parents)):
         return f"{path} can be written by others: chmod go-w {path}"
     return None
+
+
+def _private(directory: Path) -> bool:
+    """Whether nobody else gets to what is below."""
+    status = directory.stat()
+    return status.st_uid in {os.geteuid(), 0} and not status.st_mode & (stat.S_IXGRP | stat.S_IXOTH)
 
 
 def _walk(

@@ -15,6 +15,8 @@ import outcome
 import trio
 import uvloop
 
+from xds.edge import descriptors
+
 T = TypeVar("T")
 
 
@@ -24,6 +26,7 @@ def run(main: Callable[[], Awaitable[T]]) -> T:
     SIGINT and SIGTERM are the program's business (`trio.open_signal_receiver`); until it has opened a receiver they do
     what they do under `trio.run`.
     """
+    descriptors.raise_limit()
     loop = uvloop.new_event_loop()
     try:
         return loop.run_until_complete(_host(main))

@@ -34,6 +34,9 @@ CONNECTIONS_MAX: Final = 64
 READ_TIMEOUT_S: Final = 30
 """A connection that says nothing for so long is closed."""
 
+KEEP_ALIVE_S: Final = 1.0
+"""Between two requests on one connection. Who asks less often connects anew, and is not counted meanwhile."""
+
 BACKLOG: Final = 64
 UNIX_MODE_MASK: Final = 0o117
 """Leaves 0660."""
@@ -75,6 +78,14 @@ async def _serve(app: ASGIFramework, listeners: list[trio.SocketListener]) -> No
             doorman.close_all()
 
 
+class _Connection(TCPServer):
+    """Ends with the client: Hypercorn itself waits for the next request even after the end of all requests."""
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
+
+
 class _Doorman:
     """Lets connections in: so many at once, and on a Unix socket only this user's and root's."""
 
@@ -91,7 +102,7 @@ class _Doorman:
             return
         self._open.add(stream)
         try:
-            await TCPServer(
+            await _Connection(
                 self._app,
                 self._config,
                 self._context,
@@ -131,6 +142,7 @@ def _config() -> Config:
     config.accesslog = None
     config.include_server_header = False
     config.read_timeout = READ_TIMEOUT_S
+    config.keep_alive_timeout = KEEP_ALIVE_S
     return config
 
 

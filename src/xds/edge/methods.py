@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,3 +66,12 @@ XDS_METHODS: Final = (
     *ECDS_METHODS,
 )
 """All but secrets: what the management server registers."""
+
+ADS_TYPES: Final = frozenset(method.type_url for method in XDS_METHODS if method.type_url is not None)
+"""What an aggregated stream carries. Requests for other types have no answer there."""
+
+
+def served_types(methods: Iterable[Method]) -> frozenset[str]:
+    """The types that a server of these methods answers."""
+    own = [frozenset({method.type_url}) if method.type_url is not None else ADS_TYPES for method in methods]
+    return frozenset().union(*own)

@@ -17,7 +17,11 @@ TLS_FRAME_BYTES: Final = 2_048
 
 
 def server_options(
-    *, tls: bool, connection_age_s: float | None = None, connection_grace_s: float = CONNECTION_GRACE_S
+    *,
+    tls: bool,
+    connection_age_s: float | None = None,
+    connection_grace_s: float = CONNECTION_GRACE_S,
+    connections_max: int | None = None,
 ) -> list[tuple[str, int]]:
     """Channel arguments of a server. A fresh list each time."""
     options = [
@@ -28,6 +32,7 @@ def server_options(
         # …and these allow the pings of our bootstraps, which come every 5 s.
         ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
         ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.server_handshake_timeout_ms", _ms(limits.HANDSHAKE_S)),
         # Otherwise a second server on the same port starts without an error and takes half of the connections.
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", limits.RECEIVE_BYTES_MAX),
@@ -36,6 +41,8 @@ def server_options(
     ]
     if tls:
         options.append(("grpc.tsi.max_frame_size", TLS_FRAME_BYTES))
+    if connections_max is not None:
+        options.append(("grpc.max_allowed_incoming_connections", connections_max))
     if connection_age_s is not None:
         options.append(("grpc.max_connection_age_ms", _ms(connection_age_s)))
         options.append(("grpc.max_connection_age_grace_ms", _ms(connection_grace_s)))

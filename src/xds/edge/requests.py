@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from xds import limits
 from xds.edge.methods import Method
 from xds.engine import wire
 from xds.engine.wire import NodeInfo
@@ -36,7 +37,7 @@ def first_node(data: bytes) -> NodeInfo:
     """The node of a stream's first request. Raises `PeerError`."""
     if not data:
         raise PeerError(Fault.INVALID, NODE_MISSING)
-    node = wire.parse_node(data)
+    node = _node(data)
     if not node.id:
         raise PeerError(Fault.INVALID, NODE_MISSING)
     return node
@@ -44,11 +45,29 @@ def first_node(data: bytes) -> NodeInfo:
 
 def later_node(first: NodeInfo, data: bytes) -> NodeInfo:
     """A node that a later request carries: the same one, maybe with other metadata. Raises `PeerError`."""
-    node = wire.parse_node(data)
+    node = _node(data)
     if node.id != first.id:
         raise PeerError(
             Fault.INVALID, f"the node of a stream does not change: it was {shown(first.id)}, now {shown(node.id)}"
         )
+    return node
+
+
+def _node(data: bytes) -> NodeInfo:
+    if len(data) > limits.NODE_BYTES_MAX:
+        raise PeerError(Fault.EXHAUSTED, f"the node is larger than {limits.NODE_BYTES_MAX} bytes: shorten its metadata")
+    node = wire.parse_node(data)
+    texts = {
+        "id": node.id,
+        "cluster": node.cluster,
+        "user agent": node.user_agent,
+        "locality": max(node.region, node.zone, node.sub_zone, key=len),
+    }
+    for what, text in texts.items():
+        if len(text) > limits.NODE_TEXT_CHARS_MAX:
+            raise PeerError(
+                Fault.EXHAUSTED, f"the node's {what} is longer than {limits.NODE_TEXT_CHARS_MAX} characters"
+            )
     return node
 
 

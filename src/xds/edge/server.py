@@ -12,12 +12,13 @@ import grpc.aio
 import trio
 
 from xds import limits, names
-from xds.edge import binding, collector, guest, requests, status
+from xds.edge import binding, clock, collector, descriptors, guest, requests, status
 from xds.edge.binding import Address
 from xds.edge.credentials import ServerCredentials
 from xds.edge.identity import Peer, address_of, peer_of
-from xds.edge.methods import Method
+from xds.edge.methods import Method, served_types
 from xds.edge.options import CONNECTION_GRACE_S, server_options
+from xds.edge.quota import Quota
 from xds.edge.stream import FAILED, FINISHED, Ending, Rules, Stream, Tally, first_reply, read, wake_all, write
 from xds.edge.upkeep import Upkeep
 from xds.engine.session import Session
@@ -79,8 +80,14 @@ class EdgeServer:
         write_blocked_s: float = limits.WRITE_BLOCKED_S,
         fetch_wait_s: float = FETCH_WAIT_S,
         connection_grace_s: float = CONNECTION_GRACE_S,
+        first_request_s: float = limits.FIRST_REQUEST_S,
+        streams_per_identity: int = limits.STREAMS_PER_IDENTITY_MAX,
+        wall: Callable[[], float] = clock.wall,
     ) -> None:
-        """`on_rejected` hears of streams with new rejections; `doubts` says what a client rejected on earlier ones."""
+        """`on_rejected` hears of streams with new rejections; `doubts` says what a client rejected on earlier ones.
+
+        `wall` is the clock of certificates.
+        """
         for method in methods:
             if method.type_url in forbidden_types:
                 raise LocalError(f"{method.method} carries a type that this server is told to refuse")
@@ -96,6 +103,10 @@ class EdgeServer:
         self._write_blocked_s = write_blocked_s
         self._fetch_wait_s = fetch_wait_s
         self._connection_grace_s = connection_grace_s
+        self._first_request_s = first_request_s
+        self._quota = Quota(streams_per_identity)
+        self._wall = wall
+        self._served = served_types(methods)
         self._streams: set[Stream] = set()
         self._draining = False
         self._tls = True
@@ -138,15 +149,20 @@ class EdgeServer:
         loop = asyncio.get_running_loop()
         self._tls = credentials is not None
         options = server_options(
-            tls=self._tls, connection_age_s=connection_age_s, connection_grace_s=self._connection_grace_s
+            tls=self._tls,
+            connection_age_s=connection_age_s,
+            connection_grace_s=self._connection_grace_s,
+            connections_max=descriptors.for_connections(),
         )
         server = grpc.aio.server(options=options)
         server.add_generic_rpc_handlers((self._handlers(),))
         port = _bind(server, address, credentials)
-        self._rules = Rules(loop, self._forbidden_types, self._gate_timeout_s, self._on_rejected, self.tally)
+        self._rules = Rules(
+            loop, self._forbidden_types, self._served, self._gate_timeout_s, self._on_rejected, self.tally
+        )
         await server.start()
         self._server = server
-        self._upkeep = Upkeep(loop, self._streams, self.tally, write_blocked_s=self._write_blocked_s)
+        self._upkeep = Upkeep(loop, self._streams, self.tally, wall=self._wall, write_blocked_s=self._write_blocked_s)
         collector.scale(0)
         return str(Address(address.host, port))
 
@@ -190,7 +206,19 @@ class EdgeServer:
 
     async def _serve(self, method: Method, context: Any) -> None:
         peer = self._admitted(method, context)
-        data = await context.read()
+        with self._quota.place(peer):
+            await self._stream(peer, method, context)
+
+    async def _first(self, context: Any) -> Any:
+        """The first message; nothing is kept for a client that does not send any."""
+        try:
+            async with asyncio.timeout(self._first_request_s):
+                return await context.read()
+        except TimeoutError:
+            raise PeerError(Fault.UNAVAILABLE, f"no request within {self._first_request_s:g} s") from None
+
+    async def _stream(self, peer: Peer, method: Method, context: Any) -> None:
+        data = await self._first(context)
         if data is grpc.aio.EOF:
             return
         request = requests.decode(method, self._forbidden_types, data)
@@ -198,8 +226,8 @@ class EdgeServer:
         reader = None
         try:
             await context.send_initial_metadata(())
-            stream.take_request(request)
-            del request, data
+            stream.take_request(request)  # the names of one request are bounded by the session
+            del request, data  # 61 KB of Node for each stream otherwise
             reader = asyncio.get_running_loop().create_task(read(stream, context))
             await write(stream, context)
         except asyncio.CancelledError:
@@ -214,18 +242,19 @@ class EdgeServer:
 
     async def _answer(self, method: Method, data: bytes, context: Any) -> bytes:
         peer = self._admitted(method, context)
-        request = requests.decode(method, self._forbidden_types, data)
-        stream = self._opened(peer, method, request)
-        try:
-            stream.take_request(request)
-            return await first_reply(stream, self._fetch_wait_s)
-        finally:
-            self._closed(stream)
+        with self._quota.place(peer):
+            request = requests.decode(method, self._forbidden_types, data)
+            stream = self._opened(peer, method, request)
+            try:
+                stream.take_request(request)
+                return await first_reply(stream, self._fetch_wait_s)
+            finally:
+                self._closed(stream)
 
     def _admitted(self, method: Method, context: Any) -> Peer:
         if self._draining:
             raise PeerError(Fault.UNAVAILABLE, DRAINING)
-        peer = peer_of(context.auth_context(), context.peer(), self._trust_domain)
+        peer = peer_of(context.auth_context(), context.peer(), self._trust_domain, self._wall())
         if self._tls and peer.spiffe_id is None:
             raise PeerError(Fault.UNAUTHENTICATED, f"the client at {peer.address} shows no certificate")
         self._host.admit(peer, method)

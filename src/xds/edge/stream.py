@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol
 
 import grpc.aio
 
+from xds import limits
 from xds.edge import requests
 from xds.edge.identity import Peer
 from xds.edge.methods import Method
@@ -28,11 +29,19 @@ from xds.engine.events import Reply
 from xds.engine.session import Session
 from xds.engine.wire import NodeInfo
 from xds.errors import Fault, PeerError
+from xds.names import shown
 
 logger: Final = logging.getLogger(__name__)
 
 WAKE_BATCH: Final = 256
 """So many writers are woken in one go; then the host loop gets a turn for its sockets."""
+
+
+UNSERVED_TYPES_MAX: Final = 16
+"""Types that clients ask for in vain: so many are named in the log, once each; all are counted."""
+
+UNCOUNTED_BYTES_MAX: Final = 64 * 1024
+"""Names are counted after requests of that size together: a name takes three bytes at least."""
 
 
 class Transport(Protocol):
@@ -54,6 +63,10 @@ class Tally:
     opened: int = 0
     refused: dict[Fault | None, int] = field(default_factory=dict)
     """Streams that ended with an error, by fault; None is our own."""
+    unserved: int = 0
+    """Requests for types that are not served here: they have no answer."""
+    unserved_types: set[str] = field(default_factory=set)
+    """Some of these types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +75,7 @@ class Rules:
 
     loop: asyncio.AbstractEventLoop
     forbidden_types: frozenset[str]
+    served_types: frozenset[str]
     gate_timeout_s: float
     on_rejected: Callable[[Stream], None]
     tally: Tally
@@ -104,6 +118,7 @@ class Stream:
         "_outbox",
         "_rules",
         "_task",
+        "_uncounted",
         "_waiter",
         "ending",
         "method",
@@ -130,6 +145,7 @@ class Stream:
         """For how many rounds of `upkeep` the present write has been waiting."""
         self._rules = rules
         self._node_print: tuple[int, int] | None = None
+        self._uncounted = 0
         self._outbox: list[Reply] = []
         self._waiter: asyncio.Future[None] | None = None
         self._gate: asyncio.TimerHandle | None = None
@@ -155,12 +171,16 @@ class Stream:
         """Take one request. Raises `PeerError`."""
         request = requests.decode(self.method, self._rules.forbidden_types, data)
         self.take_request(request)
+        self._count_names(len(data))
 
     def take_request(self, request: Any) -> None:
-        """Take one decoded request: everything that the session decides happens here."""
+        """Take one decoded request: everything that the session decides happens here. Raises `PeerError`."""
         self._rules.tally.requests += 1
         if request.node:
             self._take_node(request.node)
+        if request.type_url not in self._rules.served_types:
+            self._unserved(request.type_url)
+            return
         session = self.session
         reply = session.on_request(request)
         if session.rejections:
@@ -216,6 +236,22 @@ class Stream:
         elif node_print != self._node_print:
             self.node = requests.later_node(self.node, data)
             self._node_print = node_print
+
+    def _unserved(self, type_url: str) -> None:
+        """The stream goes on, and the session, which would remember every type, never hears of it (100)."""
+        tally = self._rules.tally
+        tally.unserved += 1
+        if type_url not in tally.unserved_types and len(tally.unserved_types) < UNSERVED_TYPES_MAX:
+            tally.unserved_types.add(type_url)
+            logger.warning("%s asks for %s, which is not served here", shown(self.node.id), shown(type_url))
+
+    def _count_names(self, size: int) -> None:
+        self._uncounted += size
+        if self._uncounted <= UNCOUNTED_BYTES_MAX:
+            return
+        self._uncounted = 0
+        if sum(each.names for each in self.session.status()) > limits.STREAM_NAMES_MAX:
+            raise PeerError(Fault.EXHAUSTED, f"more than {limits.STREAM_NAMES_MAX} names on one stream")
 
     def _set_gate(self) -> None:
         if self._gate is not None:

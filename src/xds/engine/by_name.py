@@ -80,7 +80,7 @@ def _picked(
     removed: dict[str, None] = {}
     oldest = _take_asked(subscription, chosen, removed, tell_missing=delta and subscription.policy.answer_missing)
     if window.changes and not (chosen and subscription.policy.one_per_response):
-        oldest = min(oldest, _take_dirty(subscription, chosen, withheld))
+        oldest = min(oldest, _take_dirty(subscription, chosen, frozenset(withheld)))
     lost = _take_lost(subscription, removed, window.removals_before)
     if not (chosen or removed):
         return None

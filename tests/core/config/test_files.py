@@ -7,7 +7,7 @@ import json
 import pytest
 
 from xds import limits, names
-from xds.config.files import parse_file
+from xds.config.files import WRAPPER, parse_file
 from xds.config.problems import FileError, Problem
 from xds.config.scope import Selector
 from xds.errors import ConfigError
@@ -306,6 +306,59 @@ def test_an_error_never_quotes_a_value(field, value):
         return
     error = _problems(f"{RESOURCE}  {field}: {value}")
     assert all("canary" not in p.message.replace("'canary'", "") or "no field" in p.message for p in error.problems)
+
+
+KEY = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg5T56OPHKFxOThMgx"
+PEM = "-----BEGIN PRIVATE" + f" KEY-----\n{KEY}"
+
+
+@pytest.mark.parametrize("path", ["a.json", "a.yaml"])
+@pytest.mark.parametrize("key", [KEY, PEM, KEY.replace("A", "/")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda key: {key: 1},
+        lambda key: {"name": key, "typ": 1},
+        lambda key: {"metadata": {"filter_metadata": {key: 5}}},
+        lambda key: {"metadata": {key: 5}},
+        lambda key: {"type": key},
+        lambda key: {"@type": f"type.googleapis.com/{key}"},
+        lambda key: {"@type": key},
+        lambda key: {"transport_socket": {"typed_config": {"@type": f"type.googleapis.com/foo.{key}"}}},
+        lambda key: {"transport_socket": {"typed_config": {"@type": key}}},
+        lambda key: {"connect_timeout": key},
+    ],
+)
+def test_a_key_in_the_wrong_place_is_never_quoted(change, key, path):
+    resource = {"@type": CLUSTER, "name": "web", **change(key)}
+    error = _problems(json.dumps({"resources": [resource]}), path)
+    assert KEY[8:24] not in f"{error} {error.problems!r}"
+    error = _problems(json.dumps({"resources": [], key: [resource], "nodes": {key: "x"}}), path)
+    assert KEY[8:24] not in f"{error} {error.problems!r}"
+
+
+@pytest.mark.parametrize("path", ["a.json", "a.yaml"])
+def test_a_key_as_a_key_twice_or_as_a_tag_is_never_quoted(path):
+    texts = [
+        '{"resources": [{"' + KEY + '": 1, "' + KEY + '": 2}]}',
+        f"!<{KEY}> {{}}",
+        f"resources: [!{KEY} x, *{KEY}]",
+    ]
+    for text in texts:
+        assert KEY[8:24] not in str(_problems(text, path))
+
+
+def test_a_key_as_a_name_is_refused_also_in_a_wrapper():
+    wrapped = {"@type": WRAPPER, "name": PEM, "resource": {"@type": CLUSTER, "name": "web"}}
+    for resource in ({"@type": CLUSTER, "name": PEM}, wrapped):
+        problem = _one(json.dumps({"resources": [resource]}), "a.json")
+        assert "holds a private key" in problem.message
+        assert problem.resource == "Cluster (withheld: it may be a key)"
+
+
+def test_a_long_name_is_cut():
+    problem = _one(json.dumps({"resources": [{"@type": CLUSTER, "name": "web " * 50, "typ": 1}]}), "a.json")
+    assert problem.resource == f"Cluster '{'web ' * 16}\\u2026'"
 
 
 def test_every_mistake_of_a_file_is_told_at_once_in_order():

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from xds.config.document import Unreadable
 from xds.config.json_text import JsonDocument
+from xds.config.yaml_text import YamlDocument
 
 TEXT = '{\n "a": 1,\n "resources": [\n  {"b": {"c": [1, 2]}},\n\n    {"d": true}\n ]\n}\n'
 
@@ -64,6 +65,48 @@ def test_what_is_no_document_is_refused_with_its_place(text, message, line, colu
     (fault,) = caught.value.faults
     assert message.lower() in fault.message.lower()
     assert (fault.position.line, fault.position.column) == (line, column)
+
+
+def test_each_character_of_one_long_line_is_counted_once():
+    counted = 0
+
+    class Text(str):
+        __slots__ = ()
+
+        def count(self, part, start, end):
+            nonlocal counted
+            counted += end - start
+            return super().count(part, start, end)
+
+    text = Text('{"resources": [' + ", ".join("{}" for _ in range(1000)) + "]}")
+    document = JsonDocument(text)
+    assert document.position(("resources", 999)) == (1, 4012)
+    assert counted <= len(text)
+
+
+def test_the_text_is_read_as_yaml_once(monkeypatch):
+    made = []
+    monkeypatch.setattr("xds.config.json_text.YamlDocument", _counting(made))
+    for text, times in ((TEXT, 1), ('{"resources": [{"a": "\\ud83d\\ude00"}]}', 1)):
+        made.clear()
+        document = JsonDocument(text)
+        for step in ("b", "x"):
+            document.position(("resources", 0, step))
+        assert len(made) == times
+
+
+def _counting(made):
+    class Counting(YamlDocument):
+        def __init__(self, text):
+            made.append(text)
+            super().__init__(text)
+
+    return Counting
+
+
+def test_in_a_very_long_text_the_resource_is_placed(monkeypatch):
+    monkeypatch.setattr("xds.config.json_text.PLACED_CHARS_MAX", 10)
+    assert JsonDocument(TEXT).position(("resources", 1, "d")) == (6, 5)
 
 
 VALUES = st.recursive(

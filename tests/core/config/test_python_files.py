@@ -170,6 +170,41 @@ def test_a_key_in_python_is_refused_by_path_and_not_by_value(tmp_path):
     assert "canary" not in str(problem)
 
 
+KEY = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg5T56OPHKFxOThMgx"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"raise ValueError('-----BEGIN PRIVATE' ' KEY-----\\n{KEY}')", "ValueError: (withheld: it may be a key)"),
+        (f"raise KeyError('{KEY}')", "KeyError: (withheld: it may be a key)"),
+        (f"class {KEY}(Exception): pass\nraise {KEY}('why')", "an exception: why"),
+        (f"class {KEY}: pass\nresources = [{KEY}()]", "(withheld: it may be a key)"),
+        ("raise ValueError", "ValueError"),
+        (
+            "raise ValueError('\\x1b]0;x\\x07\\nFAKE 12:00 INFO ' + 'word ' * 100)",
+            "ValueError: \\x1b]0;x\\x07 FAKE 12:00 INFO",
+        ),
+        ("class Bad(Exception):\n    def __str__(self): raise self\nraise Bad", "Bad"),
+        (f"resources = [Cluster(name=5, connect_timeout='{KEY[:30]}')]", "ValidationError: "),
+    ],
+)
+def test_the_text_of_an_exception_is_shown_if_it_cannot_be_a_key(tmp_path, text, message):
+    problem = _error(tmp_path, text)
+    assert problem.message.startswith(message)
+    assert KEY[:20] not in str(problem)
+    assert problem.line >= 4
+    assert len(problem.message) < 300
+    assert problem.message.isprintable()
+
+
+def test_the_child_s_word_for_an_exception_is_foreign_too():
+    for kind in (5, KEY, "two words", "x" * 100):
+        with pytest.raises(FileError) as caught:
+            decode("web.py", _frames({"error": {"message": "why", "kind": kind}}))
+        assert str(caught.value) in {"web.py: why", "web.py: an exception: why"}
+
+
 def _frames(header, *bodies):
     payloads = [json.dumps(header).encode() if not isinstance(header, bytes) else header, *bodies]
     return b"".join(len(payload).to_bytes(4) + payload for payload in payloads)

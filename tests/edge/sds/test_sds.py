@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 
 import grpc
 import pytest
@@ -19,7 +20,7 @@ from fakes.xds_client import Connection
 from ca.identity.entries import Entry
 from ca.identity.spiffe import SpiffeId
 from ca.server.fleet import Fleet
-from ca.svid.issuing import Order
+from ca.svid.order import Order
 from ca.svid.sds import SecretHost, sds_server, wake
 from ca.svid.secrets import DEFAULT, ROOTCA
 from xds.edge import guest
@@ -38,7 +39,7 @@ class Scene:
         self.world = World(signer, RealClocks())
         self.fleet = Fleet(self.world.rotator, wake)
         self.host = SecretHost(self.fleet)
-        self.server = sds_server(self.host, TRUST_DOMAIN)
+        self.server = sds_server(self.host, TRUST_DOMAIN, time.time)
         self.fleet.trust(self.world.trust.bundle)
         self.grant("web", "api")
         self.address = ""

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from fakes.ca_processes import BOUND_S, TRUST_DOMAIN, Site, get, wait_for
+from fakes.ca_processes import BOUND_S, TRUST_DOMAIN, Site, get
+from fakes.leftovers import MAPPED
+from fakes.waiting import wait_for
 
 from legation.bootstrap import Facts, bootstrap
 
@@ -66,7 +68,7 @@ class Envoy:
         ]
         with log.open("wb") as output:
             self.child = subprocess.Popen(
-                [*command, "--concurrency", "1", "--use-dynamic-base-id"], stdout=output, stderr=output
+                [*command, "--concurrency", "1", "--disable-hot-restart"], stdout=output, stderr=output
             )
         self.log = log
 
@@ -86,6 +88,7 @@ class Envoy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        MAPPED.note()
         self.child.terminate()
         self.child.wait(BOUND_S)
 

@@ -49,7 +49,9 @@ def test_durations(text, seconds):
     assert read_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "1", "1 h", "1h30m", "-1s", 20, 0, -1, True, None, 1.5, "2w", "٣s", "1H", "0s", "1h\n"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "1 h", "1h30m", "-1s", 20, 0, -1, True, None, 1.5, "2w", "٣s", "1H", "0s", "1h\n"]
+)
 def test_what_is_no_duration_is_refused_with_the_form_that_is(text):
     with pytest.raises(ValueError, match=re.escape("no duration")):
         read_duration(text)

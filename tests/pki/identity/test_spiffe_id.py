@@ -187,3 +187,23 @@ def test_38_an_id_from_outside_is_shown_escaped_and_cut():
         workload_id("spiffe://example.org/" + "\x1b[" * 900, "example.org")
     assert "\x1b" not in str(refused.value)
     assert len(str(refused.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/cp/node/web", "web"),
+        ("/cp/node/" + "a" * 127, "a" * 127),
+        ("/cp/node/" + "a" * 128, None),
+        ("/cp/node/.web", None),
+        ("/cp/node/-web", None),
+        ("/cp/node/a/b", None),
+        ("/cp/node/", None),
+        ("/cp/node/a\0b", None),
+        ("/cp/xds", None),
+        ("/web", None),
+    ],
+)
+def test_a_node_is_who_could_have_been_enrolled_under_that_name(path, name):
+    """Reading and making an identity follow one grammar."""
+    assert SpiffeId("td.test", path).node_name == name

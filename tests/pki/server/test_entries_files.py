@@ -54,7 +54,7 @@ def test_an_empty_directory_and_empty_files_are_nobody(tmp_path):
 
 
 BAD = {
-    "half-written": ("- {node: web, spiffe_id", r"x\.yaml:1:\d+"),
+    "half-written": ("- {node: web, spiffe_id", r"x\.yaml:1:\d+: did not find"),
     "unknown field": ("- {node: web, spiffe: spiffe://td.test/web}", r"x\.yaml:1: unknown field 'spiffe'"),
     "a key twice": ("- node: web\n  node: api\n", r"x\.yaml:2:3: the key 'node' stands twice"),
     "reserved": ("\n\n- {node: web, spiffe_id: spiffe://td.test/cp/xds}", r"x\.yaml:3: .*reserved"),
@@ -118,17 +118,17 @@ def test_an_unreadable_file_is_an_error(tmp_path):
         read_directory(tmp_path, "td.test")
 
 
+def bound(path):
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(os.path.relpath(path))
+
+
 NO_FILES = {
     "a FIFO": os.mkfifo,
     "a device": lambda path: path.symlink_to("/dev/zero"),
     "a directory": os.mkdir,
-    "a socket": lambda path: bound(path),
+    "a socket": bound,
 }
-
-
-def bound(path):
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.bind(os.path.relpath(path))
 
 
 @pytest.mark.parametrize("make", NO_FILES.values(), ids=NO_FILES)
@@ -136,7 +136,9 @@ def test_what_is_no_file_is_refused_and_holds_nobody_up(tmp_path, make, monkeypa
     """A FIFO would be waited for until somebody writes, on the only thread."""
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "a.yaml")
-    with pytest.raises(ConfigError, match=r"a\.yaml: (is no regular file|cannot be read: No such device)"):
+    with pytest.raises(
+        ConfigError, match=r"a\.yaml: (is no regular file|cannot be read: (No such device|Is a directory))"
+    ):
         read_directory(tmp_path, "td.test")
 
 
@@ -176,7 +178,7 @@ def test_a_ttl_beyond_what_the_signer_issues_is_refused(tmp_path):
 
 def test_fifty_thousand_mistakes_are_one_message_of_some(tmp_path):
     (tmp_path / "a.yaml").write_text("- web\n" * 50_000)
-    with pytest.raises(ConfigError, match="and 49980 more$") as caught:
+    with pytest.raises(ConfigError, match=r"and 49980 more$") as caught:
         read_directory(tmp_path, "td.test")
     assert len(str(caught.value)) < 20_000
 
@@ -191,7 +193,7 @@ def test_many_entries_are_read_while_others_go_on(tmp_path):
         nonlocal turns
         while True:
             turns += 1
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
 
     async def main():
         made = Book(tmp_path)
@@ -218,7 +220,7 @@ def test_a_reload_reads_again_though_nothing_changed(tmp_path):
             await until(lambda: reads)
             made.book.reload()
             made.book.reload()
-            await until(lambda: len(reads) == 2)
+            await until(lambda: len(reads) >= 2)
             nursery.cancel_scope.cancel()
 
     trio.run(main)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib
+import pickle
 import warnings
 
 import pytest
@@ -14,6 +16,7 @@ from fakes.envoy_messages import new
 
 from ca.errors import LocalError
 from ca.svid.secrets import ROOTCA, bundle_record, svid_record
+from xds.engine.record import make_record
 from xds.names import SECRET
 
 TLS = "envoy.extensions.transport_sockets.tls.v3"
@@ -110,3 +113,12 @@ def test_no_record_shows_its_bytes(world):
     shown = repr(svid_record("default", holder))
     assert "PRIVATE" not in shown
     assert "default" in shown
+
+
+def test_a_record_leaves_by_its_frames_only():
+    """It holds a key, so nothing turns it into something else on the way: no pickle, copy or dictionary."""
+    record = make_record(SECRET, "default", b"key")
+    for take in (pickle.dumps, copy.copy, copy.deepcopy, dataclasses.asdict, dataclasses.astuple, dataclasses.replace):
+        with pytest.raises(TypeError):
+            take(record)
+    assert record == make_record(SECRET, "default", b"", version=record.version)
