@@ -38,7 +38,7 @@ ROWS = [
     ),
     Row("L1", "xds.engine.*", "xds.engine.* VOCABULARY", "", "", "the core is tested with no loop and no clock"),
     Row("L2", "xds.engine.wire", "xds.errors", "google.protobuf", "importlib", "it knows the envelope, and only that"),
-    Row("L2", "xds.api.descriptors", "xds.api.quoting VOCABULARY", "google.protobuf", "importlib", "reads its own file"),
+    Row("L2", "xds.api.descriptors", "xds.api.quoting VOCABULARY", "google.protobuf", "importlib", "one file, its own"),
     Row("L2", "xds.api.*", "xds.api.{*,descriptors} VOCABULARY", "google.protobuf", "", "a pure function"),
     Row(
         "L2",
