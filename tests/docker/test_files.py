@@ -17,7 +17,7 @@ import compose
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from layers import secrets_in
+from image_layers import secrets_in
 
 from legation.cli.program import cli
 from legation.settings import load, split_address

@@ -11,7 +11,7 @@ from pathlib import Path
 import compose
 import pytest
 from engine import LIMITS, WORK, Engine
-from layers import secrets_in
+from image_layers import secrets_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.envoy]
 
