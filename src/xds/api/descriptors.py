@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.internal import api_implementation
 from google.protobuf.message import Message
 
-from xds.api.quoting import TYPE_CHARS_MAX, quoted
+from xds.api.quoting import quoted_type
 from xds.errors import ConfigError, LocalError
 from xds.names import PREFIX
 
@@ -40,9 +40,7 @@ class EnvoyApi:
             try:
                 descriptor = self.pool.FindMessageTypeByName(full_name)
             except KeyError:
-                raise UnknownType(
-                    f"unknown type {quoted(full_name, TYPE_CHARS_MAX)}: this build carries {self.version}"
-                ) from None
+                raise UnknownType(f"unknown type {quoted_type(full_name)}: this build carries {self.version}") from None
             found = self._classes[full_name] = message_factory.GetMessageClass(descriptor)
         return found
 

@@ -26,6 +26,7 @@ _RUNS: Final = re.compile(r"[A-Za-z0-9+/]{40,}")
 _URL_RUNS: Final = re.compile(r"[A-Za-z0-9_-]{40,}")
 _PAIRS: Final = re.compile(r"(?:[0-9A-Fa-f]{2}[: ]){15}|(?:\\x[0-9A-Fa-f]{2}.{0,4}){8}")
 """Bytes as OpenSSL and Python print them."""
+_NO_TYPE: Final = re.compile(r"[^A-Za-z0-9_./]")
 _KINDS: Final = (str.isdigit, str.islower, str.isupper)
 
 
@@ -42,6 +43,14 @@ def revealing(text: str) -> bool:
 def quoted(text: str, chars_max: int = NAME_CHARS_MAX) -> str:
     """The text in quotes, escaped and cut."""
     return WITHHELD if revealing(text) else shown(text, chars_max)
+
+
+def quoted_type(name: str) -> str:
+    """The name of a type, or its URL, as far as it is one: a value may have slid in behind it."""
+    if revealing(name):
+        return WITHHELD
+    plain = _NO_TYPE.split(name, 1)[0]
+    return shown(plain if plain == name else plain + "…", TYPE_CHARS_MAX)
 
 
 def sentence(text: str) -> str:

@@ -22,7 +22,7 @@ from xds import limits, names
 from xds.api.descriptors import UnknownType, envoy_api
 from xds.api.faults import FieldFault
 from xds.api.paths import Step, steps_text
-from xds.api.quoting import quoted
+from xds.api.quoting import quoted, quoted_type
 from xds.config import resource as resources
 from xds.config.decode import decoder
 from xds.config.document import Document, Unreadable
@@ -209,5 +209,5 @@ def warnings_of(found: Sequence[Resource]) -> tuple[Problem, ...]:
 def _title(type_url: str, item: dict[str, Any], name: str | None) -> str:
     """What people call a resource that could not be made."""
     named = name or item.get(resources.NAME_FIELDS.get(type_url, "name"))
-    kind = quoted(type_url.rpartition(".")[2])[1:-1]
+    kind = quoted_type(type_url.rpartition(".")[2])[1:-1]
     return resources.title(kind, named) if isinstance(named, str) and named else kind

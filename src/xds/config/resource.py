@@ -11,7 +11,7 @@ from xds import limits, names
 from xds.api import sensitive
 from xds.api.faults import FieldFault
 from xds.api.keytext import key_in
-from xds.api.quoting import NAME_CHARS_MAX, TYPE_CHARS_MAX, WITHHELD, quoted, revealing
+from xds.api.quoting import NAME_CHARS_MAX, WITHHELD, quoted, quoted_type, revealing
 from xds.api.references import Advice, Reference, References, unique
 from xds.api.tables import Kind
 from xds.api.walk import walker
@@ -74,7 +74,7 @@ def refuse_type(type_url: str) -> None:
         reason = f"a Secret does not belong here: keys are served by SDS, from another process; {sensitive.ADVICE}"
     else:
         kinds = ", ".join(sorted(url.rpartition(".")[2] for url in NAME_FIELDS))
-        reason = f"{quoted(type_url, TYPE_CHARS_MAX)} is not a type that Envoy subscribes to here; those are {kinds}"
+        reason = f"{quoted_type(type_url)} is not a type that Envoy subscribes to here; those are {kinds}"
     raise FieldFault((None, "@type"), reason)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xds.api.paths import steps_text
-from xds.api.quoting import WITHHELD, quoted, revealing, sentence
+from xds.api.quoting import WITHHELD, quoted, quoted_type, revealing, sentence
 
 KEY = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg5T56OPHKFxOThMgx"
 BEGIN = "-----BEGIN " + "PRIVATE" + " KEY-----"
@@ -78,3 +78,10 @@ def test_what_is_shown_is_cut_and_escaped():
     assert sentence("two\nlines \x1b[31m") == "two lines \\x1b[31m"
     assert sentence("word " * 100) == "word " * 40 + "…"
     assert steps_text(("a", 0, "word " * 50)) == "a[0]." + quoted("word " * 50)
+
+
+def test_the_name_of_a_type_is_shown_as_far_as_it_is_one():
+    assert quoted_type("acme.v1.Filter") == "'acme.v1.Filter'"
+    assert quoted_type("type.googleapis.com/acme.v1.Fil canary") == "'type.googleapis.com/acme.v1.Fil\\u2026'"
+    assert quoted_type(f"acme.{KEY}") == WITHHELD
+    assert quoted_type("") == "''"
