@@ -19,9 +19,17 @@ BIN = Path(sys.executable).parent
 RUN = ["docs/start.md", "docs/operate.md", "docs/backup.md"]
 
 
+CURL = """
+command -v curl > /dev/null || curl() {
+  python3 -c 'import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[-1], timeout=5).read().decode())' "$@"
+}
+"""
+"""The pages may use curl; a machine need not have it to run this test."""
+
+
 def script(page: str) -> str:
     stop = "set -euo pipefail\ntrap 'code=$?; kill $(jobs -p) 2> /dev/null || true; wait || true; exit $code' EXIT\n"
-    return stop + "\n".join(blocks(page, "sh"))
+    return stop + CURL + "\n".join(blocks(page, "sh"))
 
 
 @pytest.mark.envoy
