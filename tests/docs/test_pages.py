@@ -21,7 +21,7 @@ RUN = ["docs/start.md", "docs/operate.md", "docs/backup.md"]
 
 CURL = """
 command -v curl > /dev/null || curl() {
-  python3 -c 'import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[-1], timeout=5).read().decode())' "$@"
+  python3 -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[-1]).read().decode(), end="")' "$@"
 }
 """
 """The pages may use curl; a machine need not have it to run this test."""
